@@ -1,0 +1,179 @@
+//! The pool behind [`Buffer`](super::Buffer): free lists by size class.
+//!
+//! Sizes are rounded up to four classes an octave (256, 320, 384, 448, 512, 640, ...), which wastes a
+//! tenth on average and a quarter at most. Each class has a stack of free blocks under its own lock, so
+//! threads meet only when they want the same size at the same moment.
+//!
+//! A class never caches more blocks than were in use together, so the cache is bounded by what the
+//! program itself needed of each size. [`trim`] gives all of it back.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::ALIGNMENT;
+
+/// The binary logarithm of the smallest class; a quarter of it is still whole cache lines.
+const SMALLEST_OCTAVE: usize = 8;
+const CLASSES_PER_OCTAVE: usize = 4;
+const CLASSES: usize = (usize::BITS as usize - SMALLEST_OCTAVE) * CLASSES_PER_OCTAVE;
+
+static FREE: [Mutex<Vec<Free>>; CLASSES] = [const { Mutex::new(Vec::new()) }; CLASSES];
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static CACHED: AtomicUsize = AtomicUsize::new(0);
+static HIGH_WATER: AtomicUsize = AtomicUsize::new(0);
+static SYSTEM_ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// What the pool holds and has done, over the whole process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Bytes in live buffers, rounded up to their size classes.
+    pub in_use: usize,
+    /// Bytes kept for reuse.
+    pub cached: usize,
+    /// The most bytes that were in use at once.
+    pub high_water: usize,
+    /// How often the system was asked for memory.
+    pub system_allocations: usize,
+}
+
+/// The pool's figures. Other threads may move them while they are read.
+pub fn stats() -> PoolStats {
+    PoolStats {
+        in_use: IN_USE.load(Ordering::Relaxed),
+        cached: CACHED.load(Ordering::Relaxed),
+        high_water: HIGH_WATER.load(Ordering::Relaxed),
+        system_allocations: SYSTEM_ALLOCATIONS.load(Ordering::Relaxed),
+    }
+}
+
+/// Returns all cached memory to the system.
+pub fn trim() {
+    for (class, list) in FREE.iter().enumerate() {
+        for Free(pointer) in std::mem::take(&mut *lock(list)) {
+            CACHED.fetch_sub(class_size(class), Ordering::Relaxed);
+            // SAFETY: the block was allocated with its class's layout, and taking it from the list left
+            // us its only owner.
+            unsafe { dealloc(pointer.as_ptr(), layout(class)) };
+        }
+    }
+}
+
+/// A block that nobody owns but the list that it is in.
+struct Free(NonNull<u8>);
+
+// SAFETY: the pointer is to heap memory without an owner; it is as good on any other thread.
+unsafe impl Send for Free {}
+
+/// Initialised memory of at least the size asked for. Dropping it returns it to the pool.
+pub(super) struct Block {
+    pointer: NonNull<u8>,
+    /// `None` for the empty block, which owns no memory.
+    class: Option<usize>,
+}
+
+// SAFETY: a block owns its memory, and has no interior mutability.
+unsafe impl Send for Block {}
+// SAFETY: as above; a shared block gives out its address only.
+unsafe impl Sync for Block {}
+
+impl Block {
+    /// A block of at least `bytes` bytes: a cached one if there is one, else cleared new memory.
+    pub(super) fn acquire(bytes: usize) -> Self {
+        if bytes == 0 {
+            return Self {
+                pointer: empty(),
+                class: None,
+            };
+        }
+        let class = class_of(bytes);
+        let cached = lock(&FREE[class]).pop();
+        let pointer = match cached {
+            Some(Free(pointer)) => {
+                CACHED.fetch_sub(class_size(class), Ordering::Relaxed);
+                pointer
+            }
+            None => allocate(class),
+        };
+        let in_use = IN_USE.fetch_add(class_size(class), Ordering::Relaxed) + class_size(class);
+        HIGH_WATER.fetch_max(in_use, Ordering::Relaxed);
+        Self {
+            pointer,
+            class: Some(class),
+        }
+    }
+
+    pub(super) fn pointer(&self) -> NonNull<u8> {
+        self.pointer
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        if let Some(class) = self.class {
+            IN_USE.fetch_sub(class_size(class), Ordering::Relaxed);
+            CACHED.fetch_add(class_size(class), Ordering::Relaxed);
+            lock(&FREE[class]).push(Free(self.pointer));
+        }
+    }
+}
+
+/// The smallest class that holds `bytes > 0`.
+fn class_of(bytes: usize) -> usize {
+    assert!(bytes <= isize::MAX as usize, "capacity overflow");
+    let below = (bytes - 1).max(1);
+    let octave = below.ilog2() as usize;
+    if octave < SMALLEST_OCTAVE {
+        return 0;
+    }
+    let quarter = (below >> (octave - 2)) % CLASSES_PER_OCTAVE;
+    (octave - SMALLEST_OCTAVE) * CLASSES_PER_OCTAVE + quarter + 1
+}
+
+/// The size of a class's blocks in bytes.
+fn class_size(class: usize) -> usize {
+    let (octave, quarter) = (class / CLASSES_PER_OCTAVE, class % CLASSES_PER_OCTAVE);
+    (CLASSES_PER_OCTAVE + quarter) << (SMALLEST_OCTAVE - 2 + octave)
+}
+
+fn layout(class: usize) -> Layout {
+    Layout::from_size_align(class_size(class), ALIGNMENT).expect("capacity overflow")
+}
+
+/// A new block from the system, cleared so that it may be read.
+fn allocate(class: usize) -> NonNull<u8> {
+    let layout = layout(class);
+    SYSTEM_ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: no class has size zero.
+    let pointer = unsafe { alloc_zeroed(layout) };
+    NonNull::new(pointer).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
+/// An aligned address to stand for no memory.
+fn empty() -> NonNull<u8> {
+    // The alignment is not zero, so neither is this address.
+    NonNull::new(std::ptr::without_provenance_mut(ALIGNMENT)).unwrap_or(NonNull::dangling())
+}
+
+/// Locks a free list. A list is consistent between any two statements, so a panic elsewhere while it
+/// was held does no harm.
+fn lock(list: &Mutex<Vec<Free>>) -> MutexGuard<'_, Vec<Free>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_cover_their_sizes_tightly() {
+        for bytes in (1..5000).chain([1 << 20, (1 << 20) + 1, 3 << 30, (1 << 62) + 1]) {
+            let class = class_of(bytes);
+            assert!(class_size(class) >= bytes, "{bytes}");
+            assert!(class == 0 || class_size(class - 1) < bytes, "{bytes}");
+            assert_eq!(class_size(class) % ALIGNMENT, 0);
+        }
+        assert!(class_of(isize::MAX as usize) < CLASSES);
+    }
+}

@@ -1,0 +1,170 @@
+//! Convolution as a matrix product with the unfolded input.
+//!
+//! The columns are never made for a whole batch: work is cut into tiles of outputs whose columns stay
+//! in the cache between being written and being multiplied. A task owns the part of the result that it
+//! writes, so there are no races, and the cuts depend on the geometry alone, so every sum is taken in
+//! the same order whatever the number of threads.
+
+mod input_gradient;
+mod weight_gradient;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::buffer::Buffer;
+use crate::element::Float;
+use crate::gemm::{Matrix, MatrixMut, Tile, Update, product};
+use crate::geometry::ConvShape;
+use crate::unfold::Patches;
+pub(super) use input_gradient::input_gradient;
+pub(super) use weight_gradient::weight_gradient;
+
+/// Bytes of columns for a tile: they, the weights and the product share a core's second-level cache.
+const COLUMN_BYTES: usize = 384 << 10;
+/// Outputs to a cache line, nearly: a tile is whole blocks of them.
+const LANES: usize = 8;
+/// The fewest outputs of a tile, since each tile packs the weights anew.
+const SMALLEST_TILE: usize = 128;
+/// The fewest rows of the columns of a block of channels, likewise.
+const SMALLEST_BLOCK: usize = 64;
+/// Tasks to aim for where the batch alone does not keep the cores of a workstation evenly busy.
+const TASKS: usize = 16;
+
+/// One group of one image, as matrices see it. Groups are counted through all images.
+struct Group<'a> {
+    patches: Patches<'a>,
+    /// Whether every output reads its own cell only, so that the planes already are the columns.
+    pointwise: bool,
+    groups: usize,
+    in_channels: usize,
+    out_channels: usize,
+    taps: usize,
+    input: usize,
+    output: usize,
+}
+
+impl<'a> Group<'a> {
+    fn of(shape: &'a ConvShape) -> Self {
+        let spec = &shape.spec;
+        let unpadded = spec.padding.iter().all(|sides| sides[0] == 0);
+        let unit = spec.kernel == [1; 3] && spec.stride == [1; 3];
+        Self {
+            patches: Patches::new(shape),
+            pointwise: unit && unpadded && shape.input == shape.output,
+            groups: spec.groups,
+            in_channels: shape.in_channels / spec.groups,
+            out_channels: shape.out_channels / spec.groups,
+            taps: spec.kernel.iter().product(),
+            input: shape.input.iter().product(),
+            output: shape.output.iter().product(),
+        }
+    }
+
+    /// The weights of a group, `[out_channels, in_channels * taps]`.
+    fn weight<'b, T>(&self, weight: &'b [T], index: usize) -> Matrix<'b, T> {
+        let dims = [self.out_channels, self.in_channels * self.taps];
+        let len = dims[0] * dims[1];
+        Matrix::row_major(&weight[index % self.groups * len..][..len], dims)
+    }
+
+    /// The outputs of a group, `[out_channels, output]`.
+    fn outputs<'b, T>(&self, output: &'b [T], index: usize) -> Matrix<'b, T> {
+        let dims = [self.out_channels, self.output];
+        let len = dims[0] * dims[1];
+        Matrix::row_major(&output[index * len..][..len], dims)
+    }
+
+    /// The planes of some channels of a group.
+    fn planes<'b, T>(&self, input: &'b [T], index: usize, channels: Range<usize>) -> &'b [T] {
+        let first = index * self.in_channels;
+        &input[(first + channels.start) * self.input..(first + channels.end) * self.input]
+    }
+
+    /// Calls `multiply` with the columns of some planes and outputs, `[channels * taps, outputs]`.
+    fn with_columns<T: Float>(
+        &self,
+        planes: &[T],
+        outputs: Range<usize>,
+        multiply: impl FnOnce(Matrix<'_, T>),
+    ) {
+        let rows = planes.len() / self.input * self.taps;
+        if self.pointwise {
+            return multiply(Matrix::row_major(planes, [rows, self.input]).columns(outputs));
+        }
+        let dims = [rows, outputs.len()];
+        let mut columns = Buffer::for_overwrite(dims[0] * dims[1]);
+        self.patches.gather(planes, outputs, &mut columns);
+        multiply(Matrix::row_major(&columns, dims));
+    }
+
+    /// How many input channels make a block, if blocks have to make up for a lack of other `tasks`.
+    fn block(&self, tasks: usize) -> usize {
+        let least = SMALLEST_BLOCK.div_ceil(self.taps);
+        self.in_channels.div_ceil(TASKS.div_ceil(tasks)).max(least)
+    }
+
+    /// How many outputs make a tile of columns of some channels: as many as the cache holds, or fewer,
+    /// to share them out evenly.
+    fn tile<T>(&self, channels: usize) -> usize {
+        let column = channels * self.taps * size_of::<T>();
+        let most = (COLUMN_BYTES / column).max(SMALLEST_TILE);
+        let blocks = self
+            .output
+            .div_ceil(self.output.div_ceil(most))
+            .div_ceil(LANES);
+        // An odd number of lines, so that the rows of a tile do not all meet in a few sets of the cache.
+        ((blocks | 1) * LANES).min(self.output)
+    }
+}
+
+/// See [`super::forward`].
+pub(super) fn forward<T: Float>(
+    shape: &ConvShape,
+    input: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    output: &mut [T],
+) {
+    let group = Group::of(shape);
+    let tile = group.tile::<T>(group.in_channels);
+    let tiles = shape.batch * group.groups * group.output.div_ceil(tile);
+    // Every block of channels unfolds the input again, so there are no more than the threads need.
+    let block = group.out_channels.div_ceil(TASKS.div_ceil(tiles)).max(64);
+    let tasks: Vec<_> = output
+        .chunks_exact_mut(group.out_channels * group.output)
+        .enumerate()
+        .flat_map(|(index, output)| {
+            let output = MatrixMut::row_major(output, [group.out_channels, group.output]);
+            output.tiles([block, tile]).map(move |tile| (index, tile))
+        })
+        .collect();
+    tasks.into_par_iter().for_each(
+        |(
+            index,
+            Tile {
+                rows,
+                columns,
+                matrix: mut output,
+            },
+        )| {
+            let mut update = Update::Overwrite;
+            if let Some(bias) = bias {
+                let first = index % group.groups * group.out_channels + rows.start;
+                for (row, &bias) in bias[first..][..rows.len()].iter().enumerate() {
+                    output.row_mut(row).fill(bias);
+                }
+                update = Update::Add;
+            }
+            let planes = group.planes(input, index, 0..group.in_channels);
+            group.with_columns(planes, columns, |columns| {
+                product(
+                    group.weight(weight, index).rows(rows),
+                    columns,
+                    update,
+                    &mut output,
+                );
+            });
+        },
+    );
+}

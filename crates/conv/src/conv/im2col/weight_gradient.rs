@@ -1,0 +1,111 @@
+//! The gradient of the weight: one matrix product whose long axis is every output of every image.
+//!
+//! That axis is cut into chunks, each summed by one task after another tile, and the chunks' sums are
+//! added in order. How many chunks there are depends on the geometry alone, so the result does not
+//! depend on the number of threads.
+
+use std::iter;
+
+use rayon::prelude::*;
+
+use super::{Group, TASKS};
+use crate::buffer::Buffer;
+use crate::element::Float;
+use crate::gemm::{MatrixMut, Tile, Update, product};
+use crate::geometry::ConvShape;
+
+/// Bytes that the chunks' sums may take.
+const PARTIAL_BYTES: usize = 64 << 20;
+/// Elements of the weight that one task of the last sum takes.
+const SUM_LEN: usize = 4096;
+
+/// See [`crate::conv::weight_gradient`].
+pub(crate) fn weight_gradient<T: Float>(
+    shape: &ConvShape,
+    input: &[T],
+    grad_output: &[T],
+    grad_weight: &mut [T],
+) {
+    let group = Group::of(shape);
+    let tile = group.tile::<T>(group.in_channels);
+    let tiles = group.output.div_ceil(tile);
+    let items = shape.batch * tiles;
+    let affordable = PARTIAL_BYTES / size_of_val(grad_weight);
+    let chunk = items.div_ceil(affordable.clamp(1, TASKS));
+    let chunks = items.div_ceil(chunk);
+    let block = group
+        .in_channels
+        .div_ceil(TASKS.div_ceil(chunks * group.groups));
+
+    let mut partial = Buffer::for_overwrite((chunks - 1) * grad_weight.len());
+    let tasks: Vec<_> = iter::once(&mut *grad_weight)
+        .chain(partial.chunks_exact_mut(shape.weight_len()))
+        .enumerate()
+        .flat_map(|(chunk, sum)| {
+            group
+                .weight_tiles(sum, block)
+                .map(move |(index, tile)| (chunk, index, tile))
+        })
+        .collect();
+    tasks.into_par_iter().for_each(
+        |(
+            number,
+            index,
+            Tile {
+                columns: weights,
+                matrix: mut sum,
+                ..
+            },
+        )| {
+            let channels = weights.start / group.taps..weights.end / group.taps;
+            let mut update = Update::Overwrite;
+            for item in number * chunk..items.min((number + 1) * chunk) {
+                let index = item / tiles * group.groups + index;
+                let start = item % tiles * tile;
+                let outputs = start..group.output.min(start + tile);
+                let grad_output = group.outputs(grad_output, index).columns(outputs.clone());
+                let planes = group.planes(input, index, channels.clone());
+                group.with_columns(planes, outputs, |columns| {
+                    product(grad_output, columns.transposed(), update, &mut sum);
+                });
+                update = Update::Add;
+            }
+        },
+    );
+    add_in_order(grad_weight, &partial);
+}
+
+impl Group<'_> {
+    /// The weights of every group, cut into blocks of input channels; each with the group's number.
+    fn weight_tiles<'b, T>(
+        &self,
+        weight: &'b mut [T],
+        block: usize,
+    ) -> impl Iterator<Item = (usize, Tile<'b, T>)> {
+        let (out_channels, depth) = (self.out_channels, self.in_channels * self.taps);
+        let columns = block * self.taps;
+        weight
+            .chunks_exact_mut(out_channels * depth)
+            .enumerate()
+            .flat_map(move |(index, weight)| {
+                let weight = MatrixMut::row_major(weight, [out_channels, depth]);
+                weight
+                    .tiles([out_channels, columns])
+                    .map(move |tile| (index, tile))
+            })
+    }
+}
+
+/// Adds every part of `partial` to `sum`, the first part first.
+fn add_in_order<T: Float>(sum: &mut [T], partial: &[T]) {
+    let len = sum.len();
+    sum.par_chunks_mut(SUM_LEN)
+        .enumerate()
+        .for_each(|(chunk, sum)| {
+            for part in partial.chunks_exact(len) {
+                for (sum, &value) in sum.iter_mut().zip(&part[chunk * SUM_LEN..]) {
+                    *sum += value;
+                }
+            }
+        });
+}

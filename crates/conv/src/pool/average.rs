@@ -1,0 +1,113 @@
+//! Average pooling.
+
+use rayon::prelude::*;
+
+use super::{Grid, check_lengths, is_halving, row_pairs};
+use crate::element::Float;
+use crate::geometry::{Cells, PoolShape, Windows};
+
+/// The mean of every window, `[planes, *input]` to `[planes, *output]`: the sum of its cells over
+/// the number of them, of which padding inside the padded input is a part if the specification says so,
+/// or over the divisor that the specification puts in its place.
+///
+/// ```
+/// use striate_conv::{PoolShape, pool};
+///
+/// let shape = PoolShape::adaptive([2], &[1, 1, 3])?;
+/// let mut output = [0.0; 2];
+/// pool::average_forward(&shape, &[1.0, 3.0, 4.0], &mut output);
+/// assert_eq!(output, [2.0, 3.5]);
+/// # Ok::<(), striate_conv::GeometryError>(())
+/// ```
+///
+/// # Panics
+/// If a slice is not as long as the shape says.
+pub fn average_forward<T: Float>(shape: &PoolShape, input: &[T], output: &mut [T]) {
+    check_lengths(shape, input.len(), output.len());
+    if output.is_empty() {
+        return;
+    }
+    let (grid, divisor) = (Grid::of(shape), Divisor::of(shape));
+    let (inputs, outputs) = (input.len() / shape.planes, output.len() / shape.planes);
+    let halving = is_halving(shape);
+    output
+        .par_chunks_exact_mut(outputs)
+        .zip(input.par_chunks_exact(inputs))
+        .for_each(|(output, input)| {
+            if halving {
+                return halve(shape, divisor.fixed.unwrap_or(4), input, output);
+            }
+            let mut output = output.iter_mut();
+            grid.for_each_window(|window| {
+                let mut sum = T::ZERO;
+                grid.for_each_cell(window, |cell| sum += input[cell]);
+                if let Some(output) = output.next() {
+                    *output = sum / divisor.at(window);
+                }
+            });
+        });
+}
+
+/// The gradient of the input: each output's gradient, divided likewise, goes to every cell of its
+/// window.
+///
+/// # Panics
+/// As [`average_forward`].
+pub fn average_backward<T: Float>(shape: &PoolShape, grad_output: &[T], grad_input: &mut [T]) {
+    check_lengths(shape, grad_input.len(), grad_output.len());
+    if grad_output.is_empty() {
+        return;
+    }
+    let (grid, divisor) = (Grid::of(shape), Divisor::of(shape));
+    let (inputs, outputs) = (
+        grad_input.len() / shape.planes,
+        grad_output.len() / shape.planes,
+    );
+    grad_input
+        .par_chunks_exact_mut(inputs)
+        .zip(grad_output.par_chunks_exact(outputs))
+        .for_each(|(grad_input, grad_output)| {
+            grad_input.fill(T::ZERO);
+            let mut grad_output = grad_output.iter();
+            grid.for_each_window(|window| {
+                if let Some(&grad) = grad_output.next() {
+                    let share = grad / divisor.at(window);
+                    grid.for_each_cell(window, |cell| grad_input[cell] += share);
+                }
+            });
+        });
+}
+
+/// What sums are divided by.
+struct Divisor {
+    /// The same for every window, or else the number of its cells.
+    fixed: Option<usize>,
+}
+
+impl Divisor {
+    fn of(shape: &PoolShape) -> Self {
+        match &shape.windows {
+            Windows::Sliding(spec) => Self {
+                fixed: spec.divisor_override,
+            },
+            Windows::Adaptive => Self { fixed: None },
+        }
+    }
+
+    fn at<T: Float>(&self, window: [&Cells; 3]) -> T {
+        let cells = || window.iter().map(|cells| cells.counted).product();
+        T::from_f64(self.fixed.unwrap_or_else(cells) as f64)
+    }
+}
+
+/// 2x2 windows side by side.
+fn halve<T: Float>(shape: &PoolShape, divisor: usize, input: &[T], output: &mut [T]) {
+    let divisor = T::from_f64(divisor as f64);
+    let rows = output.chunks_exact_mut(shape.output[2]);
+    for ((_, upper, lower), output) in row_pairs(shape, input).zip(rows) {
+        let windows = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+        for (output, (upper, lower)) in output.iter_mut().zip(windows) {
+            *output = (upper[0] + upper[1] + lower[0] + lower[1]) / divisor;
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Pooling: one number, the largest or the mean, for every window of every plane.
+//!
+//! Planes are independent, so each is one task. What a window covers is the product of what it covers
+//! along each axis, which is worked out once for all planes; padding is left out there, so the loops
+//! see input cells only. Halving (2x2 windows side by side), which is most of the pooling there is,
+//! has a loop of its own.
+
+mod average;
+mod max;
+
+use crate::geometry::{Cells, PoolShape, PoolSpec, Windows};
+pub use average::{average_backward, average_forward};
+pub use max::{max_backward, max_forward};
+
+/// The windows of a plane.
+struct Grid {
+    input: [usize; 3],
+    axes: [Vec<Cells>; 3],
+}
+
+impl Grid {
+    fn of(shape: &PoolShape) -> Self {
+        Self {
+            input: shape.input,
+            axes: [0, 1, 2].map(|axis| shape.cells(axis)),
+        }
+    }
+
+    /// Visits the windows in the order of the outputs.
+    fn for_each_window(&self, mut visit: impl FnMut([&Cells; 3])) {
+        let [depth, height, width] = &self.axes;
+        for z in depth {
+            for y in height {
+                for x in width {
+                    visit([z, y, x]);
+                }
+            }
+        }
+    }
+
+    /// Visits the cells of a window, in the order of the input.
+    fn for_each_cell(&self, [z, y, x]: [&Cells; 3], mut visit: impl FnMut(usize)) {
+        let [_, height, width] = self.input;
+        for z in (0..z.count).map(|tap| z.first + tap * z.step) {
+            for y in (0..y.count).map(|tap| y.first + tap * y.step) {
+                let row = (z * height + y) * width + x.first;
+                for tap in 0..x.count {
+                    visit(row + tap * x.step);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the windows are whole squares of 2x2, side by side.
+fn is_halving(shape: &PoolShape) -> bool {
+    let Windows::Sliding(spec) = &shape.windows else {
+        return false;
+    };
+    let [_, height, width] = shape.input;
+    let whole = 2 * shape.output[1] <= height && 2 * shape.output[2] <= width;
+    let PoolSpec {
+        kernel,
+        stride,
+        padding,
+        ..
+    } = *spec;
+    whole && kernel == [1, 2, 2] && stride == kernel && padding == [0; 3] && spec.dilation == [1; 3]
+}
+
+/// The two input rows of each output row of a halving, cut to what the windows cover; with the place
+/// of the upper one in the plane.
+fn row_pairs<'a, T>(
+    shape: &PoolShape,
+    plane: &'a [T],
+) -> impl Iterator<Item = (usize, &'a [T], &'a [T])> {
+    let ([depth, height, width], [_, rows, columns]) = (shape.input, shape.output);
+    (0..depth * rows).map(move |row| {
+        let first = (row / rows * height + row % rows * 2) * width;
+        let covered = 2 * columns;
+        (
+            first,
+            &plane[first..][..covered],
+            &plane[first + width..][..covered],
+        )
+    })
+}
+
+fn check_lengths(shape: &PoolShape, input: usize, output: usize) {
+    assert_eq!(input, shape.input_len(), "input of {shape:?}");
+    assert_eq!(output, shape.output_len(), "output of {shape:?}");
+}

@@ -1,0 +1,291 @@
+//! The convolution kernels against the definition, loop by loop.
+//!
+//! The data are small integers, on which both float types are exact, so the comparison is equality;
+//! one test at the end measures the rounding error on real data.
+
+use proptest::prelude::*;
+use striate_conv::{ConvShape, ConvSpec, Float, conv};
+
+use crate::common::{self, dot, integers, on_threads, reals};
+
+/// The three kernels on integer data against the definition, and against each other: the two gradients
+/// are the adjoints of a bilinear map, so `<dy, conv(x, w)> = <dx, x> = <dw, w>`.
+fn check<T: Float>(shape: &ConvShape) {
+    let x = integers::<T>(shape.input_len(), 1);
+    let w = integers::<T>(shape.weight_len(), 2);
+    let dy = integers::<T>(shape.output_len(), 3);
+    let bias = integers::<T>(shape.out_channels, 4);
+    let wide = |values: &[T]| values.iter().map(|&v| v.to_f64()).collect::<Vec<_>>();
+    let (wide_x, wide_w, wide_dy) = (wide(&x), wide(&w), wide(&dy));
+
+    // NaN, so that a cell that a kernel should write and does not is noticed.
+    let mut y = vec![T::NAN; dy.len()];
+    conv::forward(shape, &x, &w, Some(&bias), &mut y);
+    let expected = common::forward(shape, &wide_x, &wide_w, Some(&wide(&bias)));
+    assert_eq!(wide(&y), expected, "forward with bias, {shape:?}");
+
+    let mut y = vec![T::NAN; dy.len()];
+    conv::forward(shape, &x, &w, None, &mut y);
+    let expected = common::forward(shape, &wide_x, &wide_w, None);
+    assert_eq!(wide(&y), expected, "forward, {shape:?}");
+
+    let mut dx = vec![T::NAN; x.len()];
+    conv::input_gradient(shape, &dy, &w, &mut dx);
+    let expected = common::input_gradient(shape, &wide_dy, &wide_w);
+    assert_eq!(wide(&dx), expected, "input gradient, {shape:?}");
+
+    let mut dw = vec![T::NAN; w.len()];
+    conv::weight_gradient(shape, &x, &dy, &mut dw);
+    let expected = common::weight_gradient(shape, &wide_x, &wide_dy);
+    assert_eq!(wide(&dw), expected, "weight gradient, {shape:?}");
+
+    assert_eq!(
+        dot(&dy, &y),
+        dot(&dx, &x),
+        "adjoint in the input, {shape:?}"
+    );
+    assert_eq!(
+        dot(&dy, &y),
+        dot(&dw, &w),
+        "adjoint in the weight, {shape:?}"
+    );
+}
+
+/// Every small one-dimensional specification.
+fn small_specs() -> impl Iterator<Item = ConvSpec<1>> {
+    (0..4 * 3 * 3 * 9 * 2).map(|i| {
+        let (kernel, i) = (i % 4 + 1, i / 4);
+        let (stride, i) = (i % 3 + 1, i / 3);
+        let (dilation, i) = (i % 3 + 1, i / 3);
+        let (before, after, groups) = (i % 3, i / 3 % 3, i / 9 + 1);
+        ConvSpec::new([kernel])
+            .stride([stride])
+            .dilation([dilation])
+            .padding_sides([[before, after]])
+            .groups(groups)
+    })
+}
+
+/// Channels of a group, in and out: few enough for the direct loops, and enough for matrix products.
+const GROUP_CHANNELS: [[usize; 2]; 2] = [[1, 2], [2, 3]];
+
+#[test]
+fn every_small_direct_geometry() {
+    let mut checked = 0;
+    for spec in small_specs() {
+        for input in 1..=7 {
+            // By trying: the windows that fit into the padded input.
+            let padded = input + spec.padding[0][0] + spec.padding[0][1];
+            let reach = spec.dilation[0] * (spec.kernel[0] - 1);
+            let fitting = (0..padded)
+                .filter(|o| o * spec.stride[0] + reach < padded)
+                .count();
+            for [ins, outs] in GROUP_CHANNELS {
+                let x = [2, ins * spec.groups, input];
+                let w = [outs * spec.groups, ins, spec.kernel[0]];
+                match ConvShape::conv(&spec, &x, &w) {
+                    Ok(shape) => {
+                        assert_eq!(shape.output, [1, 1, fitting], "{shape:?}");
+                        check::<f64>(&shape);
+                        checked += 1;
+                    }
+                    Err(error) => assert_eq!(fitting, 0, "{error}: {spec:?}, input {input}"),
+                }
+            }
+        }
+    }
+    assert!(checked > 6000, "only {checked} geometries were checked");
+}
+
+#[test]
+fn every_small_transposed_geometry() {
+    let mut checked = 0;
+    for spec in small_specs() {
+        for (input, added) in (1..=5).flat_map(|input| [0, 1, 2].map(|added| (input, added))) {
+            let spec = spec.output_padding([added]);
+            let [ins, outs] = [2, 1];
+            let x = [2, ins * spec.groups, input];
+            let w = [ins * spec.groups, outs, spec.kernel[0]];
+            let Ok(shape) = ConvShape::transposed(&spec, &x, &w) else {
+                continue;
+            };
+            assert_eq!(shape.output, [1, 1, input]);
+            assert_eq!(
+                [shape.in_channels, shape.out_channels],
+                [outs, ins].map(|n| n * spec.groups)
+            );
+            // The direct convolution of the transposed output gives back the input size, if the output
+            // padding only restores what the division by the stride dropped.
+            if added < spec.stride[0] {
+                let size = spec.output_size([shape.input[2]]);
+                assert_eq!(size, Ok([input]), "{shape:?}");
+            }
+            check::<f64>(&shape);
+            checked += 1;
+        }
+    }
+    assert!(checked > 3000, "only {checked} geometries were checked");
+}
+
+#[test]
+fn transposed_geometry_by_matrix_products() {
+    for added in [0, 1, 2] {
+        let spec = ConvSpec::new([4, 3])
+            .stride([2, 3])
+            .padding_sides([[1, 2], [0, 1]])
+            .output_padding([added.min(1), added]);
+        let shape = ConvShape::transposed(&spec, &[2, 3, 4, 5], &[3, 4, 4, 3]).unwrap();
+        assert_eq!(shape.input, [1, 7 + added.min(1), 14 + added]);
+        check::<f32>(&shape);
+    }
+}
+
+/// Sizes on each axis for a random geometry.
+fn axes<const N: usize>(least: usize, most: usize) -> impl Strategy<Value = [usize; N]> {
+    prop::collection::vec(least..=most, N).prop_map(|sizes| sizes.try_into().unwrap())
+}
+
+fn random_shapes<const N: usize>(input: usize) -> impl Strategy<Value = ConvShape> {
+    let spec = (
+        axes::<N>(1, 3),
+        axes(1, 3),
+        axes(1, 2),
+        axes::<N>(0, 2),
+        axes::<N>(0, 2),
+        1..=3,
+    );
+    let sizes = (axes::<N>(1, input), 0..=3usize, 1..=4usize, 1..=4usize);
+    (spec, sizes).prop_filter_map(
+        "window larger than the input",
+        |((kernel, stride, dilation, before, after, groups), (input, batch, ins, outs))| {
+            let spec = ConvSpec::new(kernel)
+                .stride(stride)
+                .dilation(dilation)
+                .padding_sides(std::array::from_fn(|axis| [before[axis], after[axis]]))
+                .groups(groups);
+            let x = [&[batch, ins * groups][..], &input].concat();
+            let w = [&[outs * groups, ins][..], &kernel].concat();
+            ConvShape::conv(&spec, &x, &w).ok()
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn random_planes(shape in random_shapes::<2>(9)) {
+        check::<f32>(&shape);
+        check::<f64>(&shape);
+    }
+
+    #[test]
+    fn random_volumes(shape in random_shapes::<3>(6)) {
+        check::<f64>(&shape);
+    }
+}
+
+/// Shapes large enough to be cut into tiles, chunks and blocks of channels.
+fn large_shapes() -> Vec<ConvShape> {
+    let k3 = ConvSpec::new([3, 3]).padding([1, 1]);
+    let conv = |spec: ConvSpec<2>, x: [usize; 4], outs: usize| {
+        let w = [outs, x[1] / spec.groups, spec.kernel[0], spec.kernel[1]];
+        ConvShape::conv(&spec, &x, &w).unwrap()
+    };
+    vec![
+        conv(k3, [1, 64, 25, 21], 48),
+        conv(k3.stride([2, 2]), [3, 40, 41, 40], 24),
+        conv(k3.groups(2), [2, 96, 16, 16], 130),
+        conv(ConvSpec::new([1, 1]), [2, 70, 20, 20], 150),
+        conv(ConvSpec::new([1, 1]).stride([2, 1]), [1, 70, 20, 20], 150),
+        conv(ConvSpec::new([5, 5]).dilation([2, 3]), [19, 3, 24, 23], 8),
+        conv(k3.groups(24), [2, 24, 30, 33], 48),
+        conv(k3.groups(24).stride([2, 3]), [2, 48, 30, 33], 48),
+    ]
+}
+
+#[test]
+fn large_geometries() {
+    for shape in large_shapes() {
+        check::<f32>(&shape);
+    }
+}
+
+/// Three results as bits.
+fn bits(shape: &ConvShape) -> Vec<u32> {
+    let x = reals::<f32>(shape.input_len(), 1);
+    let w = reals::<f32>(shape.weight_len(), 2);
+    let dy = reals::<f32>(shape.output_len(), 3);
+    let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
+    conv::forward(shape, &x, &w, Some(&dy[..shape.out_channels]), &mut y);
+    conv::input_gradient(shape, &dy, &w, &mut dx);
+    conv::weight_gradient(shape, &x, &dy, &mut dw);
+    y.iter()
+        .chain(&dx)
+        .chain(&dw)
+        .map(|v| v.to_bits())
+        .collect()
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_threads() {
+    for shape in large_shapes() {
+        let [one, two, five] = [1, 2, 5].map(|threads| on_threads(threads, || bits(&shape)));
+        assert!(one == two && one == five, "{shape:?}");
+    }
+}
+
+#[test]
+fn rounding_stays_within_its_bound() {
+    for shape in large_shapes() {
+        let x = reals::<f32>(shape.input_len(), 1);
+        let w = reals::<f32>(shape.weight_len(), 2);
+        let mut y = vec![0.0f32; shape.output_len()];
+        conv::forward(&shape, &x, &w, None, &mut y);
+        let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+        let magnitudes = |values: &[f32]| {
+            values
+                .iter()
+                .map(|&v| f64::from(v.abs()))
+                .collect::<Vec<_>>()
+        };
+        let exact = common::forward(&shape, &wide(&x), &wide(&w), None);
+        let size = common::forward(&shape, &magnitudes(&x), &magnitudes(&w), None);
+        // A sum of n products in any order errs by n u times the sum of magnitudes at most (Higham,
+        // Accuracy and Stability of Numerical Algorithms, section 3.1), with unit roundoff u.
+        let products = (shape.weight_len() / shape.out_channels) as f64;
+        let bound = products * f64::from(f32::EPSILON) / 2.0;
+        for ((&y, exact), size) in y.iter().zip(exact).zip(size) {
+            assert!(
+                (f64::from(y) - exact).abs() <= bound * size,
+                "{y} for {exact}, {shape:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_empty_batch_has_empty_results_and_a_zero_gradient() {
+    let spec = ConvSpec::new([3]);
+    let shape = ConvShape::conv(&spec, &[0, 4, 8], &[6, 4, 3]).unwrap();
+    check::<f32>(&shape);
+    let mut dw = vec![1.0; shape.weight_len()];
+    conv::weight_gradient(&shape, &[], &[], &mut dw);
+    assert!(dw.iter().all(|&g| g == 0.0));
+}
+
+#[test]
+fn cells_that_no_window_covers_have_no_gradient() {
+    // Kernel 4 at stride 4 on 11 cells: the last three are dropped.
+    let shape = ConvShape::conv(&ConvSpec::new([4]).stride([4]), &[1, 1, 11], &[1, 1, 4]).unwrap();
+    let mut dx = vec![f32::NAN; 11];
+    conv::input_gradient(&shape, &[1.0, 2.0], &[1.0, 1.0, 1.0, 1.0], &mut dx);
+    assert_eq!(dx, [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+#[should_panic(expected = "weight of ConvShape")]
+fn a_slice_of_another_length_is_noticed() {
+    let shape = ConvShape::conv(&ConvSpec::new([3]), &[1, 1, 3], &[1, 1, 3]).unwrap();
+    conv::forward(&shape, &[0.0; 3], &[0.0; 2], None, &mut [0.0; 1]);
+}

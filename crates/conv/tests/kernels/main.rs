@@ -1,0 +1,8 @@
+//! Every kernel against its definition, and every geometry that is refused.
+
+mod common;
+mod conv;
+mod gemm;
+mod geometry;
+mod pooling;
+mod unfold;

@@ -1,0 +1,131 @@
+//! The table of all networks.
+
+use striate_nn::{Init, Module};
+use striate_tensor::Result;
+
+use crate::{
+    dogs_vgg, mnist_cnn, mnist_mlp, mnist_net, vgg4, vgg4_dilation, vgg4_large_filter, vgg16,
+};
+
+/// One network: what it is called, where it comes from, and what was published about it.
+pub struct Entry {
+    /// The command line's name for it.
+    pub name: &'static str,
+    /// The number of the document.
+    pub document: usize,
+    /// The shape of one sample.
+    pub input: &'static [usize],
+    /// The number of classes.
+    pub classes: usize,
+    /// Its exact number of parameters.
+    pub parameters: usize,
+    /// The published figure, in the document's terms.
+    pub published: &'static str,
+    /// One line on what it is.
+    pub description: &'static str,
+    /// Makes it.
+    pub build: fn(&Init) -> Result<Box<dyn Module>>,
+}
+
+const DIGITS: &[usize] = &[1, 28, 28];
+const PICTURES: &[usize] = &[3, 32, 32];
+const PHOTOS: &[usize] = &[3, 224, 224];
+
+/// Every network, in the order of the documents.
+pub const CATALOGUE: &[Entry] = &[
+    Entry {
+        name: "vgg4",
+        document: 1,
+        input: PICTURES,
+        classes: 10,
+        parameters: 25_474,
+        published: "accuracy 0.7671 after 30 epochs",
+        description: "four 3x3 convolutions with batch norm, each max-pooled",
+        build: |init| Ok(Box::new(vgg4(init)?)),
+    },
+    Entry {
+        name: "vgg4-dilation",
+        document: 1,
+        input: PICTURES,
+        classes: 10,
+        parameters: 25_474,
+        published: "accuracy 0.7979 after 30 epochs",
+        description: "the same with dilation 1, 2, 4, 8 instead of pooling",
+        build: |init| Ok(Box::new(vgg4_dilation(init)?)),
+    },
+    Entry {
+        name: "vgg4-large-filter",
+        document: 1,
+        input: PICTURES,
+        classes: 10,
+        parameters: 172_930,
+        published: "accuracy 0.8144 after 30 epochs",
+        description: "the same with kernels 3, 5, 7, 9 instead of pooling",
+        build: |init| Ok(Box::new(vgg4_large_filter(init)?)),
+    },
+    Entry {
+        name: "dogs-vgg",
+        document: 2,
+        input: PHOTOS,
+        classes: 120,
+        parameters: 5_272_248,
+        published: "stays at chance: accuracy 0.008 to 0.010 after 10 epochs",
+        description: "four blocks of two 3x3 convolutions, three linear layers",
+        build: |init| Ok(Box::new(dogs_vgg(init)?)),
+    },
+    Entry {
+        name: "vgg16",
+        document: 2,
+        input: PHOTOS,
+        classes: 120,
+        parameters: 14_714_688 + 586_872,
+        published: "accuracy 0.718 at best, 0.699 after 25 epochs of the head",
+        description: "VGG16's thirteen convolutions and a head for 120 breeds",
+        build: |init| Ok(Box::new(vgg16(init)?)),
+    },
+    Entry {
+        name: "mnist-mlp",
+        document: 3,
+        input: DIGITS,
+        classes: 10,
+        parameters: 397_510,
+        published: "test accuracy 97.17 % after 2 epochs",
+        description: "784-500-10 with ReLU",
+        build: |init| Ok(Box::new(mnist_mlp(init)?)),
+    },
+    Entry {
+        name: "mnist-cnn",
+        document: 3,
+        input: DIGITS,
+        classes: 10,
+        parameters: 28_938,
+        published: "0.96 on the last test batch after 5 epochs",
+        description: "two 5x5 convolutions with max pooling, one linear layer",
+        build: |init| Ok(Box::new(mnist_cnn(init)?)),
+    },
+    Entry {
+        name: "mnist-net",
+        document: 4,
+        input: DIGITS,
+        classes: 10,
+        parameters: 6_379_786,
+        published: "loss 0.6928 on the last batch of one epoch",
+        description: "seven 3x3 convolutions, ReLU on the logits too",
+        build: |init| Ok(Box::new(mnist_net(init, true)?)),
+    },
+    Entry {
+        name: "mnist-net-free",
+        document: 4,
+        input: DIGITS,
+        classes: 10,
+        parameters: 6_379_786,
+        published: "not in the document",
+        description: "the same without the ReLU on the logits",
+        build: |init| Ok(Box::new(mnist_net(init, false)?)),
+    },
+];
+
+/// The network called `name`.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    CATALOGUE.iter().find(|entry| entry.name == name)
+}

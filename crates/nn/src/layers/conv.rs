@@ -1,0 +1,231 @@
+//! Convolution layers in one, two and three dimensions.
+
+use striate_tensor::ops::PadMode;
+use striate_tensor::{ConvSpec, Error, Float, Result, Tensor};
+
+use crate::{Init, Module, Parameter, Pass};
+
+/// A convolution over one axis.
+pub type Conv1d<T = f32> = Conv<1, T>;
+/// A convolution over two axes.
+pub type Conv2d<T = f32> = Conv<2, T>;
+/// A convolution over three axes.
+pub type Conv3d<T = f32> = Conv<3, T>;
+/// A transposed convolution over one axis.
+pub type ConvTranspose1d<T = f32> = ConvTranspose<1, T>;
+/// A transposed convolution over two axes.
+pub type ConvTranspose2d<T = f32> = ConvTranspose<2, T>;
+/// A transposed convolution over three axes.
+pub type ConvTranspose3d<T = f32> = ConvTranspose<3, T>;
+
+/// A convolution over `N` axes with a bias: `[batch, in, sizes..]` to `[batch, out, sizes..]`.
+///
+/// ```
+/// use striate_nn::{Init, layers::Conv2d};
+/// use striate_tensor::ConvSpec;
+/// let same = ConvSpec::new([3, 3]).padding([1, 1]);
+/// let layer: Conv2d = Conv2d::new(&Init::seed(1).at("features.0"), 3, 64, same)?;
+/// # Ok::<(), striate_tensor::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Conv<const N: usize, T: Float = f32> {
+    path: String,
+    weight: Parameter<T>,
+    bias: Option<Parameter<T>>,
+    spec: ConvSpec<N>,
+    padding_mode: PadMode,
+}
+
+impl<const N: usize, T: Float> Conv<N, T> {
+    /// A layer from `inputs` to `outputs` channels, both multiples of the groups of `spec`.
+    pub fn new(init: &Init, inputs: usize, outputs: usize, spec: ConvSpec<N>) -> Result<Self> {
+        let weight = weight_shape(init, [inputs, outputs], [outputs, inputs], &spec)?;
+        let (weight, bias) = init.weight_and_bias(&weight, outputs)?;
+        Ok(Conv {
+            path: init.path().into(),
+            weight,
+            bias: Some(bias),
+            spec,
+            padding_mode: PadMode::Zeros,
+        })
+    }
+
+    /// The same layer without a bias.
+    pub fn without_bias(self) -> Self {
+        Conv { bias: None, ..self }
+    }
+
+    /// The same layer with another kind of margin.
+    pub fn padding_mode(self, padding_mode: PadMode) -> Self {
+        Conv {
+            padding_mode,
+            ..self
+        }
+    }
+
+    /// The geometry.
+    pub fn spec(&self) -> &ConvSpec<N> {
+        &self.spec
+    }
+
+    /// The weight, `[out, in / groups, kernel..]`.
+    pub fn weight(&self) -> &Parameter<T> {
+        &self.weight
+    }
+}
+
+/// The shape of a weight with `channels` in memory order, the second divided by the groups. Fails unless both
+/// `[inputs, outputs]` are multiples of the groups.
+fn weight_shape<const N: usize>(
+    init: &Init,
+    [inputs, outputs]: [usize; 2],
+    channels: [usize; 2],
+    spec: &ConvSpec<N>,
+) -> Result<Vec<usize>> {
+    let groups = spec.groups;
+    let fits = |count: usize| groups > 0 && count > 0 && count.is_multiple_of(groups);
+    if !fits(inputs) || !fits(outputs) {
+        return Err(Error::argument(
+            format!("conv{N}d at {}", init.path()),
+            format!("expected channels that {groups} groups divide, got {inputs} to {outputs}"),
+        ));
+    }
+    let mut shape = vec![channels[0], channels[1] / groups];
+    shape.extend(spec.kernel);
+    Ok(shape)
+}
+
+/// `(3, 3)`, as Python prints a tuple.
+fn tuple<const N: usize>(values: [usize; N]) -> String {
+    let values: Vec<String> = values.iter().map(usize::to_string).collect();
+    match &values[..] {
+        [value] => format!("({value},)"),
+        values => format!("({})", values.join(", ")),
+    }
+}
+
+/// The settings that differ from their defaults, as PyTorch prints them.
+fn settings<const N: usize>(
+    [inputs, outputs]: [usize; 2],
+    spec: &ConvSpec<N>,
+    bias: bool,
+) -> String {
+    let mut text = format!(
+        "{inputs}, {outputs}, kernel_size={}, stride={}",
+        tuple(spec.kernel),
+        tuple(spec.stride)
+    );
+    let mut add = |name: &str, value: String| text += &format!(", {name}={value}");
+    let [before, after] = [0, 1].map(|side| spec.padding.map(|sides| sides[side]));
+    if before != after {
+        add("padding", format!("{} to {}", tuple(before), tuple(after)));
+    } else if before != [0; N] {
+        add("padding", tuple(before));
+    }
+    if spec.dilation != [1; N] {
+        add("dilation", tuple(spec.dilation));
+    }
+    if spec.output_padding != [0; N] {
+        add("output_padding", tuple(spec.output_padding));
+    }
+    if spec.groups != 1 {
+        add("groups", spec.groups.to_string());
+    }
+    if !bias {
+        add("bias", "False".into());
+    }
+    text
+}
+
+impl<const N: usize, T: Float> Module<T> for Conv<N, T> {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn kind(&self) -> &'static str {
+        ["Conv1d", "Conv2d", "Conv3d"][N - 1]
+    }
+
+    fn settings(&self) -> String {
+        let [outputs, inputs] = [self.weight.shape()[0], self.weight.shape()[1]];
+        let text = settings(
+            [inputs * self.spec.groups, outputs],
+            &self.spec,
+            self.bias.is_some(),
+        );
+        match self.padding_mode {
+            PadMode::Zeros => text,
+            mode => format!("{text}, padding_mode={mode:?}").to_lowercase(),
+        }
+    }
+
+    fn own_parameters(&self) -> Vec<&Parameter<T>> {
+        [&self.weight].into_iter().chain(&self.bias).collect()
+    }
+
+    fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
+        let weight = self.weight.value(pass, x)?;
+        let bias = self.bias.as_ref().map(|bias| bias.value(pass, x)).transpose()?;
+        match self.padding_mode {
+            PadMode::Zeros => x.conv(&weight, bias.as_ref(), &self.spec),
+            mode => {
+                let inner = self.spec.padding([0; N]);
+                x.pad(&self.spec.padding, mode)?.conv(&weight, bias.as_ref(), &inner)
+            }
+        }
+    }
+}
+
+/// A transposed convolution over `N` axes with a bias: `[batch, in, sizes..]` to `[batch, out, larger sizes..]`.
+#[derive(Debug)]
+pub struct ConvTranspose<const N: usize, T: Float = f32> {
+    path: String,
+    weight: Parameter<T>,
+    bias: Option<Parameter<T>>,
+    spec: ConvSpec<N>,
+}
+
+impl<const N: usize, T: Float> ConvTranspose<N, T> {
+    /// A layer from `inputs` to `outputs` channels, both multiples of the groups of `spec`.
+    pub fn new(init: &Init, inputs: usize, outputs: usize, spec: ConvSpec<N>) -> Result<Self> {
+        let weight = weight_shape(init, [inputs, outputs], [inputs, outputs], &spec)?;
+        let (weight, bias) = init.weight_and_bias(&weight, outputs)?;
+        Ok(ConvTranspose {
+            path: init.path().into(),
+            weight,
+            bias: Some(bias),
+            spec,
+        })
+    }
+
+    /// The same layer without a bias.
+    pub fn without_bias(self) -> Self {
+        ConvTranspose { bias: None, ..self }
+    }
+}
+
+impl<const N: usize, T: Float> Module<T> for ConvTranspose<N, T> {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn kind(&self) -> &'static str {
+        ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"][N - 1]
+    }
+
+    fn settings(&self) -> String {
+        let [inputs, outputs] = [self.weight.shape()[0], self.weight.shape()[1]];
+        let channels = [inputs, outputs * self.spec.groups];
+        settings(channels, &self.spec, self.bias.is_some())
+    }
+
+    fn own_parameters(&self) -> Vec<&Parameter<T>> {
+        [&self.weight].into_iter().chain(&self.bias).collect()
+    }
+
+    fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
+        let weight = self.weight.value(pass, x)?;
+        let bias = self.bias.as_ref().map(|bias| bias.value(pass, x)).transpose()?;
+        x.conv_transpose(&weight, bias.as_ref(), &self.spec)
+    }
+}

@@ -1,0 +1,93 @@
+//! Affine maps of features.
+
+use striate_tensor::{Error, Float, Result, Tensor};
+
+use crate::{Init, Module, Parameter, Pass};
+
+/// `y = x W^T + b`: `[.., inputs]` to `[.., outputs]`.
+#[derive(Debug)]
+pub struct Linear<T: Float = f32> {
+    path: String,
+    weight: Parameter<T>,
+    bias: Option<Parameter<T>>,
+}
+
+impl<T: Float> Linear<T> {
+    /// A layer from `inputs` to `outputs` features. Fails if either is zero.
+    pub fn new(init: &Init, inputs: usize, outputs: usize) -> Result<Self> {
+        if inputs == 0 || outputs == 0 {
+            return Err(Error::argument(
+                "linear",
+                format!("expected features above zero, got {inputs} to {outputs}"),
+            ));
+        }
+        let (weight, bias) = init.weight_and_bias(&[outputs, inputs], outputs)?;
+        Ok(Linear {
+            path: init.path().into(),
+            weight,
+            bias: Some(bias),
+        })
+    }
+
+    /// The same layer without a bias.
+    pub fn without_bias(self) -> Self {
+        Linear { bias: None, ..self }
+    }
+}
+
+impl<T: Float> Module<T> for Linear<T> {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn kind(&self) -> &'static str {
+        "Linear"
+    }
+
+    fn settings(&self) -> String {
+        let [outputs, inputs] = [self.weight.shape()[0], self.weight.shape()[1]];
+        let bias = if self.bias.is_some() { "True" } else { "False" };
+        format!("in_features={inputs}, out_features={outputs}, bias={bias}")
+    }
+
+    fn own_parameters(&self) -> Vec<&Parameter<T>> {
+        [&self.weight].into_iter().chain(&self.bias).collect()
+    }
+
+    fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
+        let bias = self.bias.as_ref().map(|bias| bias.value(pass, x)).transpose()?;
+        x.linear(&self.weight.value(pass, x)?, bias.as_ref())
+    }
+}
+
+/// All axes but the first as one.
+#[derive(Debug)]
+pub struct Flatten {
+    path: String,
+}
+
+impl Flatten {
+    /// `[batch, ..]` to `[batch, features]`.
+    pub fn new(init: &Init) -> Self {
+        let path = init.path().into();
+        Flatten { path }
+    }
+}
+
+impl<T: Float> Module<T> for Flatten {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn kind(&self) -> &'static str {
+        "Flatten"
+    }
+
+    fn settings(&self) -> String {
+        "start_dim=1, end_dim=-1".into()
+    }
+
+    fn compute(&self, x: &Tensor<T>, _: &Pass<T>) -> Result<Tensor<T>> {
+        x.flatten(1, -1)
+    }
+}

@@ -1,0 +1,77 @@
+//! Pooling as layers.
+
+use striate_tensor::{Float, PoolSpec, Result, Tensor};
+
+use crate::{Init, Module, Pass};
+
+/// Defines a layer that holds one setting and applies one operation.
+macro_rules! pooling {
+    ($(#[$doc:meta])* $name:ident, $setting:ident: $type:ty, $kinds:expr, |$x:ident, $value:ident| $apply:expr, $describe:expr) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name<const N: usize> {
+            path: String,
+            $setting: $type,
+        }
+
+        impl<const N: usize> $name<N> {
+            /// The layer with its setting.
+            pub fn new(init: &Init, $setting: $type) -> Self {
+                $name { path: init.path().into(), $setting }
+            }
+        }
+
+        impl<const N: usize, T: Float> Module<T> for $name<N> {
+            fn path(&self) -> &str {
+                &self.path
+            }
+
+            fn kind(&self) -> &'static str {
+                $kinds[N - 1]
+            }
+
+            fn settings(&self) -> String {
+                $describe(&self.$setting)
+            }
+
+            fn compute(&self, $x: &Tensor<T>, _: &Pass<T>) -> Result<Tensor<T>> {
+                let $value = &self.$setting;
+                $apply
+            }
+        }
+    };
+}
+
+fn describe<const N: usize>(spec: &PoolSpec<N>) -> String {
+    format!(
+        "kernel_size={:?}, stride={:?}, padding={:?}, dilation={:?}, ceil_mode={}",
+        spec.kernel, spec.stride, spec.padding, spec.dilation, spec.ceil_mode
+    )
+}
+
+fn describe_output<const N: usize>(output: &[usize; N]) -> String {
+    format!("output_size={output:?}")
+}
+
+pooling! {
+    /// The maximum of each window.
+    MaxPool, spec: PoolSpec<N>, ["MaxPool1d", "MaxPool2d", "MaxPool3d"],
+    |x, spec| x.max_pool(spec), describe
+}
+pooling! {
+    /// The mean of each window.
+    AvgPool, spec: PoolSpec<N>, ["AvgPool1d", "AvgPool2d", "AvgPool3d"],
+    |x, spec| x.avg_pool(spec), describe
+}
+pooling! {
+    /// The maximum of each of a given number of parts.
+    AdaptiveMaxPool, output: [usize; N],
+    ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"],
+    |x, output| x.adaptive_max_pool(*output), describe_output
+}
+pooling! {
+    /// The mean of each of a given number of parts.
+    AdaptiveAvgPool, output: [usize; N],
+    ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d"],
+    |x, output| x.adaptive_avg_pool(*output), describe_output
+}

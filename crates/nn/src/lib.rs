@@ -1,0 +1,23 @@
+//! Layers, optimizers, schedules, summaries, checkpoints and a training loop.
+//!
+//! - A [`Module`] is a function of a tensor with named, shared parameters. Its path (`features.3`) is given
+//!   when it is made, and serves errors, state dicts, hooks and random keys alike.
+//! - A [`Pass`] is a value: training or evaluation, seed and step, hooks. There is no global or thread-local state,
+//!   so two threads can run one network in two modes.
+//! - An [`Init`] says where and how parameters are born: seed, device, path, distribution.
+//! - Gradients are values, too: `optimizer.step(&loss.backward()?)`.
+
+mod checkpoint;
+mod init;
+pub mod layers;
+mod module;
+mod parameter;
+mod pass;
+mod summary;
+
+pub use checkpoint::{Checkpoint, State, atomic_write, load_state, state};
+pub use init::{Distribution, Init};
+pub use module::{Module, ModuleExt};
+pub use parameter::{Parameter, RunningValue};
+pub use pass::{Mode, Pass, Visit};
+pub use summary::{Row, Summary};

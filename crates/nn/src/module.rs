@@ -1,0 +1,161 @@
+//! The trait of everything that maps a tensor to a tensor with parameters of its own.
+
+use std::fmt::{self, Write};
+
+use striate_tensor::{ErrorContext, Float, Result, Tensor};
+
+use crate::{Parameter, Pass, RunningValue, Visit};
+
+/// A function of a tensor with named parameters.
+///
+/// Implement [`Module::compute`] and say what is inside; call [`Module::forward`], which also adds the path to
+/// errors and tells the hooks.
+///
+/// ```
+/// use striate_nn::{Init, Module, Pass, layers::Linear};
+/// use striate_tensor::{Device, Result, Tensor};
+///
+/// /// Two linear layers with a ReLU between.
+/// struct Perceptron {
+///     hidden: Linear,
+///     out: Linear,
+/// }
+///
+/// impl Module for Perceptron {
+///     fn path(&self) -> &str {
+///         ""
+///     }
+///     fn kind(&self) -> &'static str {
+///         "Perceptron"
+///     }
+///     fn children(&self) -> Vec<&dyn Module> {
+///         vec![&self.hidden, &self.out]
+///     }
+///     fn compute(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+///         self.out.forward(&self.hidden.forward(x, pass)?.relu()?, pass)
+///     }
+/// }
+///
+/// let init = Init::seed(1);
+/// let net = Perceptron {
+///     hidden: Linear::new(&init.at("hidden"), 4, 8)?,
+///     out: Linear::new(&init.at("out"), 8, 2)?,
+/// };
+/// let x = Tensor::ones([3, 4], &Device::cpu())?;
+/// assert_eq!(net.forward(&x, &Pass::evaluate())?.shape(), [3, 2]);
+/// # Ok::<(), striate_tensor::Error>(())
+/// ```
+pub trait Module<T: Float = f32>: Send + Sync {
+    /// Where it stands in its network; empty for the network itself.
+    fn path(&self) -> &str;
+
+    /// What it is, such as `Conv2d`.
+    fn kind(&self) -> &'static str;
+
+    /// Its output for `x`. Call [`Module::forward`] instead.
+    fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>>;
+
+    /// Its settings, as the tree prints them.
+    fn settings(&self) -> String {
+        String::new()
+    }
+
+    /// The modules inside it, in order.
+    fn children(&self) -> Vec<&dyn Module<T>> {
+        Vec::new()
+    }
+
+    /// Its own parameters, without those of modules inside.
+    fn own_parameters(&self) -> Vec<&Parameter<T>> {
+        Vec::new()
+    }
+
+    /// Its own running values, without those of modules inside.
+    fn own_running(&self) -> Vec<&RunningValue<T>> {
+        Vec::new()
+    }
+
+    /// Its output for `x`: errors name its path, and the hooks of `pass` are called.
+    fn forward(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
+        let output = self.compute(x, pass).at(self.path())?;
+        pass.visited(&Visit {
+            path: self.path(),
+            kind: self.kind(),
+            leaf: self.children().is_empty(),
+            input: x,
+            output: &output,
+        })?;
+        Ok(output)
+    }
+
+    /// All parameters, in the order of the network.
+    fn parameters(&self) -> Vec<Parameter<T>> {
+        let own = self.own_parameters().into_iter().cloned();
+        let inner = self.children().into_iter().flat_map(|child| child.parameters());
+        own.chain(inner).collect()
+    }
+
+    /// All running values, in the order of the network.
+    fn running(&self) -> Vec<RunningValue<T>> {
+        let own = self.own_running().into_iter().cloned();
+        let inner = self.children().into_iter().flat_map(|child| child.running());
+        own.chain(inner).collect()
+    }
+
+    /// Excludes all parameters from training, or takes them back in.
+    fn freeze(&self, frozen: bool) {
+        self.parameters().iter().for_each(|parameter| parameter.freeze(frozen));
+    }
+
+    /// Moves all parameters and running values to another device.
+    fn to_device(&self, device: &striate_tensor::Device) -> Result<()> {
+        for parameter in self.parameters() {
+            parameter.set(&parameter.tensor().detach().to_device(device)?)?;
+        }
+        for value in self.running() {
+            value.set(&value.tensor().to_device(device)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// What needs the module as an object.
+pub trait ModuleExt<T: Float> {
+    /// The module as an indented tree, as PyTorch prints it.
+    fn tree(&self) -> String;
+    /// How many numbers training can change, frozen ones included.
+    fn parameter_count(&self) -> usize;
+}
+
+impl<T: Float, M: Module<T> + ?Sized> ModuleExt<T> for M {
+    fn tree(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = write_tree(&mut text, self.kind(), &self.settings(), &self.children(), 0);
+        text
+    }
+
+    fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(Parameter::len).sum()
+    }
+}
+
+fn write_tree<T: Float>(
+    text: &mut String,
+    kind: &str,
+    settings: &str,
+    children: &[&dyn Module<T>],
+    depth: usize,
+) -> fmt::Result {
+    if children.is_empty() {
+        return write!(text, "{kind}({settings})");
+    }
+    writeln!(text, "{kind}({settings}")?;
+    for child in children {
+        let name = child.path().rsplit('.').next().unwrap_or_default();
+        write!(text, "{}({name}): ", "  ".repeat(depth + 1))?;
+        write_tree(text, child.kind(), &child.settings(), &child.children(), depth + 1)?;
+        text.push('\n');
+    }
+    write!(text, "{})", "  ".repeat(depth))
+}

@@ -1,0 +1,202 @@
+//! Elementwise kernels. The derivatives of all functions of one argument stand in one table,
+//! [`unary_gradient`], as functions of what the forward pass keeps.
+
+use rayon::prelude::*;
+
+use super::strided::{TASK, Walk, along, zip};
+use crate::Float;
+use crate::backend::{Binary, Compare, Unary};
+
+fn map<T: Float>(out: &mut [T], x: &[T], f: impl Fn(T) -> T + Sync) {
+    let pairs = out.par_chunks_mut(TASK).zip(x.par_chunks(TASK));
+    pairs.for_each(|(out, x)| out.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x)));
+}
+
+#[inline]
+fn sigmoid<T: Float>(x: T) -> T {
+    // Of the two forms, the one whose exponential cannot overflow.
+    if x >= T::ZERO {
+        T::ONE / (T::ONE + (-x).exp())
+    } else {
+        let e = x.exp();
+        e / (T::ONE + e)
+    }
+}
+
+#[inline]
+fn relu<T: Float>(x: T) -> T {
+    // Written so that NaN passes through.
+    if x < T::ZERO { T::ZERO } else { x }
+}
+
+/// `ln(1 + e^x)` without overflow.
+#[inline]
+fn softplus<T: Float>(x: T) -> T {
+    relu(x) + (-x.abs()).exp().ln_1p()
+}
+
+/// The normal distribution function.
+#[inline]
+fn normal_cdf<T: Float>(x: T) -> T {
+    let half = T::from_f64(0.5);
+    half * (T::ONE + (x * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf())
+}
+
+const TANH_CUBIC: f64 = 0.044715;
+
+/// `tanh(sqrt(2/pi) (x + 0.044715 x^3))` and the derivative of its argument.
+#[inline]
+fn gelu_tanh_parts<T: Float>(x: T) -> (T, T) {
+    let root = T::from_f64((2.0 / std::f64::consts::PI).sqrt());
+    let cubic = T::from_f64(TANH_CUBIC) * x * x;
+    let inner = root * x * (T::ONE + cubic);
+    let slope = root * (T::ONE + T::from_f64(3.0) * cubic);
+    (inner.tanh(), slope)
+}
+
+pub(super) fn unary<T: Float>(op: Unary, out: &mut [T], x: &[T]) {
+    let c = T::from_f64;
+    let half = c(0.5);
+    match op {
+        Unary::Affine { scale, shift } => {
+            let (scale, shift) = (c(scale), c(shift));
+            map(out, x, |x| scale * x + shift)
+        }
+        Unary::Abs => map(out, x, |x| x.abs()),
+        Unary::Exp => map(out, x, |x| x.exp()),
+        Unary::Ln => map(out, x, |x| x.ln()),
+        Unary::Sqrt => map(out, x, |x| x.sqrt()),
+        Unary::Recip => map(out, x, |x| T::ONE / x),
+        Unary::Pow(p) if p == 2.0 => map(out, x, |x| x * x),
+        Unary::Pow(p) => map(out, x, |x| x.powf(c(p))),
+        Unary::Tanh => map(out, x, |x| x.tanh()),
+        Unary::Sigmoid => map(out, x, sigmoid),
+        Unary::Relu => map(out, x, relu),
+        Unary::LeakyRelu(slope) => map(out, x, |x| if x > T::ZERO { x } else { c(slope) * x }),
+        Unary::Elu(alpha) => map(out, x, |x| {
+            if x > T::ZERO {
+                x
+            } else {
+                c(alpha) * x.exp_m1()
+            }
+        }),
+        Unary::Gelu => map(out, x, |x| x * normal_cdf(x)),
+        Unary::GeluTanh => map(out, x, |x| half * x * (T::ONE + gelu_tanh_parts(x).0)),
+        Unary::Softplus => map(out, x, softplus),
+        Unary::Silu => map(out, x, |x| x * sigmoid(x)),
+        Unary::Clamp(low, high) => map(out, x, |x| {
+            if x < c(low) {
+                c(low)
+            } else if x > c(high) {
+                c(high)
+            } else {
+                x
+            }
+        }),
+    }
+}
+
+/// `out = grad f'`, where `s` is what [`Unary::saves`] keeps: the input `x`, the output `y`, or nothing.
+pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], grad: &[T]) {
+    let c = T::from_f64;
+    let (one, zero, half) = (T::ONE, T::ZERO, c(0.5));
+    match op {
+        Unary::Affine { scale, .. } => map(out, grad, |g| g * c(scale)),
+        Unary::Abs => with(out, grad, saved, |g, x| {
+            if x > zero {
+                g
+            } else if x < zero {
+                -g
+            } else {
+                zero * x
+            }
+        }),
+        Unary::Exp => with(out, grad, saved, |g, y| g * y),
+        Unary::Ln => with(out, grad, saved, |g, x| g / x),
+        Unary::Sqrt => with(out, grad, saved, |g, y| g * half / y),
+        Unary::Recip => with(out, grad, saved, |g, y| -g * y * y),
+        Unary::Pow(p) if p == 0.0 => map(out, grad, |_| zero),
+        Unary::Pow(p) => with(out, grad, saved, |g, x| g * c(p) * x.powf(c(p - 1.0))),
+        Unary::Tanh => with(out, grad, saved, |g, y| g * (one - y * y)),
+        Unary::Sigmoid => with(out, grad, saved, |g, y| g * y * (one - y)),
+        Unary::Relu => with(out, grad, saved, |g, y| if y > zero { g } else { zero }),
+        Unary::LeakyRelu(slope) => with(out, grad, saved, |g, x| {
+            if x > zero { g } else { g * c(slope) }
+        }),
+        Unary::Elu(alpha) => with(out, grad, saved, |g, x| {
+            if x > zero { g } else { g * c(alpha) * x.exp() }
+        }),
+        Unary::Gelu => with(out, grad, saved, |g, x| {
+            let density = (-half * x * x).exp() * c(0.5 / std::f64::consts::PI).sqrt();
+            g * (normal_cdf(x) + x * density)
+        }),
+        Unary::GeluTanh => with(out, grad, saved, |g, x| {
+            let (t, slope) = gelu_tanh_parts(x);
+            g * half * (one + t + x * (one - t * t) * slope)
+        }),
+        Unary::Softplus => with(out, grad, saved, |g, x| g * sigmoid(x)),
+        Unary::Silu => with(out, grad, saved, |g, x| {
+            let s = sigmoid(x);
+            g * s * (one + x * (one - s))
+        }),
+        Unary::Clamp(low, high) => with(out, grad, saved, |g, x| {
+            if x >= c(low) && x <= c(high) { g } else { zero }
+        }),
+    }
+}
+
+fn with<T: Float>(out: &mut [T], grad: &[T], saved: &[T], f: impl Fn(T, T) -> T + Sync) {
+    let inputs = grad.par_chunks(TASK).zip(saved.par_chunks(TASK));
+    out.par_chunks_mut(TASK)
+        .zip(inputs)
+        .for_each(|(out, (grad, saved))| {
+            let inputs = grad.iter().zip(saved);
+            out.iter_mut()
+                .zip(inputs)
+                .for_each(|(o, (&g, &s))| *o = f(g, s));
+        });
+}
+
+pub(super) fn binary<T: Float>(op: Binary, out: &mut [T], walk: &Walk<2>, a: &[T], b: &[T]) {
+    match op {
+        Binary::Add => zip(out, walk, a, b, |a, b| a + b),
+        Binary::Sub => zip(out, walk, a, b, |a, b| a - b),
+        Binary::Mul => zip(out, walk, a, b, |a, b| a * b),
+        Binary::Div => zip(out, walk, a, b, |a, b| a / b),
+        Binary::Pow => zip(out, walk, a, b, |a, b| a.powf(b)),
+        // A comparison with NaN is false: the second test passes on a NaN on the left.
+        Binary::Maximum => zip(out, walk, a, b, |a, b| if a > b || a.is_nan() { a } else { b }),
+        Binary::Minimum => zip(out, walk, a, b, |a, b| if a < b || a.is_nan() { a } else { b }),
+    }
+}
+
+pub(super) fn compare<T: Float>(op: Compare, out: &mut [bool], walk: &Walk<2>, a: &[T], b: &[T]) {
+    match op {
+        Compare::Eq => zip(out, walk, a, b, |a, b| a == b),
+        Compare::Ne => zip(out, walk, a, b, |a, b| a != b),
+        Compare::Lt => zip(out, walk, a, b, |a, b| a < b),
+        Compare::Le => zip(out, walk, a, b, |a, b| a <= b),
+        Compare::Gt => zip(out, walk, a, b, |a, b| a > b),
+        Compare::Ge => zip(out, walk, a, b, |a, b| a >= b),
+    }
+}
+
+pub(super) fn choose<T: Float>(
+    out: &mut [T],
+    walk: &Walk<3>,
+    condition: &[bool],
+    [a, b]: [&[T]; 2],
+) {
+    let [s, t, u] = walk.inner();
+    out.par_chunks_mut(TASK).enumerate().for_each(|(task, out)| {
+        let from = task * TASK;
+        walk.rows(from, from + out.len(), |position, count, [c, i, j]| {
+            for n in 0..count {
+                out[position - from + n] = match condition[along(c, n, s)] {
+                    true => a[along(i, n, t)],
+                    false => b[along(j, n, u)],
+                };
+            }
+        });
+    });
+}

@@ -1,0 +1,253 @@
+//! Fused operations in one pass over memory, where the composition would make several.
+
+use rayon::prelude::*;
+use striate_conv::Buffer;
+
+use super::reduce::{extreme, sum, sum_with};
+use super::strided::TASK;
+use crate::Float;
+use crate::backend::{AxisShape, Update};
+
+/// Rows of one task, so that short rows are not tasks of their own.
+fn rows_per_task(width: usize) -> usize {
+    (TASK / width.max(1)).max(1)
+}
+
+/// Along the last axis (`inner` is 1).
+pub(super) fn log_softmax<T: Float>(x: &[T], width: usize) -> Buffer<T> {
+    let mut out = Buffer::for_overwrite(x.len());
+    let block = rows_per_task(width) * width.max(1);
+    out.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(out, x)| {
+        for (out, x) in out.chunks_mut(width).zip(x.chunks(width)) {
+            let max = extreme(x, T::NEG_INFINITY, |a, b| b > a);
+            let total: T = x.iter().map(|&x| (x - max).exp()).sum();
+            let log = total.ln();
+            out.iter_mut().zip(x).for_each(|(o, &x)| *o = x - max - log);
+        }
+    });
+    out
+}
+
+pub(super) fn log_softmax_gradient<T: Float>(y: &[T], grad: &[T], width: usize) -> Buffer<T> {
+    let mut out = Buffer::for_overwrite(y.len());
+    let block = rows_per_task(width) * width.max(1);
+    out.par_chunks_mut(block)
+        .zip(y.par_chunks(block).zip(grad.par_chunks(block)))
+        .for_each(|(out, (y, grad))| {
+            let inputs = y.chunks(width).zip(grad.chunks(width));
+            for (out, (y, grad)) in out.chunks_mut(width).zip(inputs) {
+                let total = sum(grad);
+                let inputs = y.iter().zip(grad);
+                out.iter_mut()
+                    .zip(inputs)
+                    .for_each(|(o, (&y, &g))| *o = g - y.exp() * total);
+            }
+        });
+    out
+}
+
+/// For each channel, the sums of what `plane_sums(channel, start)` says of its planes; a channel is one task,
+/// its planes are added in order.
+fn channel_sums<const K: usize>(
+    shape: AxisShape,
+    plane_sums: impl Fn(usize, usize) -> [f64; K] + Sync,
+) -> Vec<[f64; K]> {
+    let AxisShape { outer, axis, inner } = shape;
+    let channel = |c: usize| {
+        (0..outer).fold([0.0; K], |mut total, n| {
+            let sums = plane_sums(c, (n * axis + c) * inner);
+            total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
+            total
+        })
+    };
+    (0..axis).into_par_iter().map(channel).collect()
+}
+
+fn unzip<T: Float>(pairs: &[[f64; 2]]) -> (Buffer<T>, Buffer<T>) {
+    let column = |i: usize| Buffer::from_fn(pairs.len(), |c| T::from_f64(pairs[c][i]));
+    (column(0), column(1))
+}
+
+/// Mean and biased variance of each channel; two passes, since the difference of large sums would lose
+/// the variance.
+pub(super) fn channel_moments<T: Float>(x: &[T], shape: AxisShape) -> (Buffer<T>, Buffer<T>) {
+    let count = (shape.outer * shape.inner) as f64;
+    let plane = |at: usize| &x[at..][..shape.inner];
+    let means = channel_sums(shape, |_, at| [sum_with(plane(at), plane(at), |x, _| x)]);
+    let squares = channel_sums(shape, |c, at| {
+        let mean = T::from_f64(means[c][0] / count);
+        [sum_with(plane(at), plane(at), |x, _| (x - mean) * (x - mean))]
+    });
+    let pairs: Vec<[f64; 2]> = means
+        .iter()
+        .zip(&squares)
+        .map(|(m, s)| [m[0] / count, s[0] / count])
+        .collect();
+    unzip(&pairs)
+}
+
+pub(super) fn channel_gradient_sums<T: Float>(
+    shape: AxisShape,
+    [grad, x]: [&[T]; 2],
+    center: &[T],
+) -> (Buffer<T>, Buffer<T>) {
+    let pairs = channel_sums(shape, |c, at| {
+        let [grad, x] = [grad, x].map(|data| &data[at..][..shape.inner]);
+        let center = center[c];
+        [
+            sum_with(grad, x, |g, _| g),
+            sum_with(grad, x, |g, x| g * (x - center)),
+        ]
+    });
+    unzip(&pairs)
+}
+
+/// Writes each plane of the output with its channel's number known.
+fn by_plane<T: Float>(shape: AxisShape, f: impl Fn(usize, usize, &mut [T]) + Sync) -> Buffer<T> {
+    let mut out = Buffer::for_overwrite(shape.len());
+    if out.is_empty() {
+        return out;
+    }
+    let planes = rows_per_task(shape.inner);
+    out.par_chunks_mut(planes * shape.inner)
+        .enumerate()
+        .for_each(|(task, block)| {
+            for (i, out) in block.chunks_mut(shape.inner).enumerate() {
+                let plane = task * planes + i;
+                f(plane % shape.axis, plane * shape.inner, out);
+            }
+        });
+    out
+}
+
+pub(super) fn channel_affine<T: Float>(
+    x: &[T],
+    shape: AxisShape,
+    scale: &[T],
+    shift: &[T],
+) -> Buffer<T> {
+    by_plane(shape, |c, at, out| {
+        let (scale, shift) = (scale[c], shift[c]);
+        let x = &x[at..][..out.len()];
+        out.iter_mut().zip(x).for_each(|(o, &x)| *o = scale * x + shift);
+    })
+}
+
+pub(super) fn channel_combine<T: Float>(
+    shape: AxisShape,
+    [grad, x]: [&[T]; 2],
+    coefficients: [&[T]; 3],
+) -> Buffer<T> {
+    by_plane(shape, |channel, at, out| {
+        let [a, b, c] = coefficients.map(|values| values[channel]);
+        let inputs = grad[at..][..out.len()].iter().zip(&x[at..][..out.len()]);
+        out.iter_mut()
+            .zip(inputs)
+            .for_each(|(o, (&g, &x))| *o = a * g + b * x + c);
+    })
+}
+
+pub(super) fn accumulate<T: Float>(target: &mut [T], source: &[T]) {
+    let pairs = target.par_chunks_mut(TASK).zip(source.par_chunks(TASK));
+    pairs.for_each(|(t, s)| t.iter_mut().zip(s).for_each(|(t, &s)| *t += s));
+}
+
+/// One sweep over weight, gradient and state.
+pub(super) fn update<T: Float>(rule: &Update, weight: &mut [T], grad: &[T], state: &mut [&mut [T]]) {
+    let c = T::from_f64;
+    match (*rule, state) {
+        (
+            Update::Sgd {
+                rate,
+                momentum,
+                gain,
+                decay,
+                nesterov,
+            },
+            state,
+        ) => {
+            let [rate, momentum, gain, decay] = [rate, momentum, gain, decay].map(c);
+            match state {
+                [velocity] => sweep([weight, velocity], grad, |[w, m], g| {
+                    let g = g + decay * *w;
+                    *m = momentum * *m + gain * g;
+                    *w -= rate * if nesterov { g + momentum * *m } else { *m };
+                }),
+                _ => sweep([weight], grad, |[w], g| *w -= rate * (g + decay * *w)),
+            }
+        }
+        (
+            Update::Adam {
+                step,
+                root,
+                betas,
+                eps,
+                decay,
+                shrink,
+            },
+            [m, v],
+        ) => {
+            let [step, root, eps, decay, shrink] = [step, 1.0 / root, eps, decay, shrink].map(c);
+            let [b1, b2] = betas.map(c);
+            let [c1, c2] = betas.map(|beta| c(1.0 - beta));
+            sweep([weight, m, v], grad, |[w, m, v], g| {
+                let g = g + decay * *w;
+                *m = b1 * *m + c1 * g;
+                *v = b2 * *v + c2 * g * g;
+                *w = shrink * *w - step * *m / (v.sqrt() * root + eps);
+            });
+        }
+        (
+            Update::RmsProp {
+                rate,
+                alpha,
+                eps,
+                momentum,
+                decay,
+            },
+            [v, rest @ ..],
+        ) => {
+            let [rate, eps, momentum, decay] = [rate, eps, momentum, decay].map(c);
+            let (keep, gain) = (c(alpha), c(1.0 - alpha));
+            let scaled = |w: T, v: &mut T, g: T| {
+                let g = g + decay * w;
+                *v = keep * *v + gain * g * g;
+                g / (v.sqrt() + eps)
+            };
+            match rest {
+                [m] => sweep([weight, v, m], grad, |[w, v, m], g| {
+                    *m = momentum * *m + scaled(*w, v, g);
+                    *w -= rate * *m;
+                }),
+                _ => sweep([weight, v], grad, |[w, v], g| *w -= rate * scaled(*w, v, g)),
+            }
+        }
+        // The caller provides the state that the rule asks for.
+        _ => {}
+    }
+}
+
+/// Calls `f` with the `i`-th element of each slice and of the gradient, in parallel pieces.
+fn sweep<T: Float, const N: usize>(
+    slices: [&mut [T]; N],
+    grad: &[T],
+    f: impl Fn([&mut T; N], T) + Sync,
+) {
+    let mut pieces: Vec<([&mut [T]; N], &[T])> = Vec::new();
+    let mut rest = slices;
+    for grad in grad.chunks(TASK) {
+        let mut piece = rest.each_mut().map(std::mem::take);
+        let head = piece.each_mut().map(|slice| {
+            let (head, tail) = std::mem::take(slice).split_at_mut(grad.len());
+            *slice = tail;
+            head
+        });
+        rest = piece;
+        pieces.push((head, grad));
+    }
+    pieces.into_par_iter().for_each(|(mut slices, grad)| {
+        for (i, &g) in grad.iter().enumerate() {
+            f(slices.each_mut().map(|slice| &mut slice[i]), g);
+        }
+    });
+}

@@ -1,0 +1,359 @@
+//! The processor: plain loops over pooled buffers, in parallel pieces of fixed size.
+//!
+//! Convolution, pooling and matrix products are [`striate_conv`]'s; what is here hands them slices. Nothing
+//! in this module depends on the number of threads: work is cut by size alone, and partial results are
+//! combined in order.
+
+mod elementwise;
+mod fused;
+mod index;
+mod reduce;
+mod strided;
+
+use rayon::prelude::*;
+use striate_conv::gemm::{Matrix, Update as Write, gemm};
+use striate_conv::{Buffer, ConvShape, PoolShape, conv, pool, unfold};
+
+use self::strided::Walk;
+use super::{
+    AxisShape, Backend, Binary, Compare, Extreme, Kernels, MatmulShape, Memory, Pick, Reduce,
+    Storage, Unary, Update, View, columns_len,
+};
+use crate::{Element, Float, Layout, Result};
+
+/// The backend of [`Device::cpu`](crate::Device::cpu). Its memory is a [`Buffer`].
+#[derive(Debug)]
+pub struct Cpu;
+
+fn host<T: Element>(storage: &Storage<T>) -> Result<&Buffer<T>> {
+    storage.data()
+}
+
+fn stored<T: Element>(buffer: Buffer<T>) -> Result<Storage<T>> {
+    Ok(Storage::new(buffer.len(), buffer))
+}
+
+/// A new buffer that `write` fills.
+fn output<T: Element>(len: usize, write: impl FnOnce(&mut [T])) -> Result<Storage<T>> {
+    let mut out = Buffer::for_overwrite(len);
+    write(&mut out);
+    stored(out)
+}
+
+/// Short rows or columns make lanes useless; the composition is as good then.
+const SHORT: usize = 8;
+
+impl Backend for Cpu {
+    fn name(&self) -> String {
+        "cpu".into()
+    }
+}
+
+impl<T: Element> Memory<T> for Cpu {
+    fn upload(&self, data: Buffer<T>) -> Result<Storage<T>> {
+        stored(data)
+    }
+
+    fn download(&self, x: &Storage<T>) -> Result<Buffer<T>> {
+        host(x).cloned()
+    }
+
+    fn fill(&self, len: usize, value: T) -> Result<Storage<T>> {
+        stored(Buffer::filled(len, value))
+    }
+
+    fn assign(&self, storage: &mut Storage<T>, target: &Layout, source: View<T>) -> Result<()> {
+        let x = host(source.storage)?;
+        let out: &mut [T] = storage.data_mut::<Buffer<T>>()?;
+        let walk = Walk::new([target, source.layout]);
+        let [s, t] = walk.inner();
+        walk.rows(0, target.len(), |_, count, [i, j]| {
+            if (s, t) == (1, 1) {
+                out[i..][..count].copy_from_slice(&x[j..][..count]);
+            } else {
+                for n in 0..count {
+                    out[strided::along(i, n, s)] = x[strided::along(j, n, t)];
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn copy(&self, source: View<T>) -> Result<Storage<T>> {
+        let x = host(source.storage)?;
+        output(source.layout.len(), |out| {
+            strided::map(out, &Walk::new([source.layout]), x, |x| x)
+        })
+    }
+
+    fn pick(&self, pick: &Pick, x: &Storage<T>, index: &Storage<i64>) -> Result<Storage<T>> {
+        stored(index::pick(pick, host(x)?, host(index)?)?)
+    }
+
+    fn to_f64(&self, x: &Storage<T>) -> Result<Storage<f64>> {
+        let x = host(x)?;
+        stored(Buffer::from_fn(x.len(), |i| x[i].as_f64()))
+    }
+
+    fn from_f64(&self, x: &Storage<f64>) -> Result<Storage<T>> {
+        let x = host(x)?;
+        stored(Buffer::from_fn(x.len(), |i| T::of_f64(x[i])))
+    }
+}
+
+impl<T: Float> Kernels<T> for Cpu {
+    fn unary(&self, op: Unary, x: &Storage<T>) -> Result<Storage<T>> {
+        let x = host(x)?;
+        output(x.len(), |out| elementwise::unary(op, out, x))
+    }
+
+    fn unary_gradient(
+        &self,
+        op: Unary,
+        saved: &Storage<T>,
+        grad: &Storage<T>,
+    ) -> Result<Storage<T>> {
+        let (saved, grad) = (host(saved)?, host(grad)?);
+        output(grad.len(), |out| elementwise::unary_gradient(op, out, saved, grad))
+    }
+
+    fn binary(&self, op: Binary, a: View<T>, b: View<T>) -> Result<Storage<T>> {
+        let (walk, len) = (Walk::new([a.layout, b.layout]), a.layout.len());
+        let (a, b) = (host(a.storage)?, host(b.storage)?);
+        output(len, |out| elementwise::binary(op, out, &walk, a, b))
+    }
+
+    fn compare(&self, op: Compare, a: View<T>, b: View<T>) -> Result<Storage<bool>> {
+        let (walk, len) = (Walk::new([a.layout, b.layout]), a.layout.len());
+        let (a, b) = (host(a.storage)?, host(b.storage)?);
+        output(len, |out| elementwise::compare(op, out, &walk, a, b))
+    }
+
+    fn choose(&self, condition: View<bool>, a: View<T>, b: View<T>) -> Result<Storage<T>> {
+        let walk = Walk::new([condition.layout, a.layout, b.layout]);
+        let (len, condition) = (a.layout.len(), host(condition.storage)?);
+        let sides = [host(a.storage)?.as_ref(), host(b.storage)?.as_ref()];
+        output(len, |out| elementwise::choose(out, &walk, condition, sides))
+    }
+
+    fn reduce(
+        &self,
+        op: Reduce,
+        x: &Storage<T>,
+        shape: &[usize],
+        reduced: &[bool],
+    ) -> Result<Storage<T>> {
+        stored(reduce::reduce(op, host(x)?, shape, reduced))
+    }
+
+    fn arg_extreme(
+        &self,
+        extreme: Extreme,
+        x: &Storage<T>,
+        shape: AxisShape,
+    ) -> Result<Storage<i64>> {
+        stored(reduce::arg_extreme(extreme, host(x)?, shape))
+    }
+
+    fn matmul(
+        &self,
+        shape: &MatmulShape,
+        left: &Storage<T>,
+        right: &Storage<T>,
+    ) -> Result<Storage<T>> {
+        let MatmulShape { batch, m, k, n, .. } = *shape;
+        let (left, right) = (host(left)?, host(right)?);
+        let matrix = |data, shared, [rows, columns]: [usize; 2], transposed, i: usize| {
+            let len = rows * columns;
+            let data: &[T] = data;
+            let data = &data[if shared { 0 } else { i * len }..][..len];
+            match transposed {
+                true => Matrix::row_major(data, [columns, rows]).transposed(),
+                false => Matrix::row_major(data, [rows, columns]),
+            }
+        };
+        output(batch * m * n, |out| {
+            if out.is_empty() {
+                return;
+            }
+            // One large product is parallel inside; many small ones are parallel among themselves.
+            out.par_chunks_mut(m * n).enumerate().for_each(|(i, out)| {
+                let a = matrix(left, shape.share_left, [m, k], shape.transpose_left, i);
+                let b = matrix(right, shape.share_right, [k, n], shape.transpose_right, i);
+                gemm(a, b, Write::Overwrite, out);
+            });
+        })
+    }
+
+    fn pick_gradient(
+        &self,
+        pick: &Pick,
+        grad: &Storage<T>,
+        index: &Storage<i64>,
+    ) -> Result<Storage<T>> {
+        stored(index::pick_gradient(pick, host(grad)?, host(index)?)?)
+    }
+
+    fn conv(
+        &self,
+        shape: &ConvShape,
+        input: &Storage<T>,
+        weight: &Storage<T>,
+        bias: Option<&Storage<T>>,
+    ) -> Result<Storage<T>> {
+        let (input, weight) = (host(input)?, host(weight)?);
+        let bias = bias.map(host).transpose()?.map(|bias| bias.as_ref());
+        output(shape.output_len(), |out| conv::forward(shape, input, weight, bias, out))
+    }
+
+    fn conv_input_gradient(
+        &self,
+        shape: &ConvShape,
+        grad: &Storage<T>,
+        weight: &Storage<T>,
+    ) -> Result<Storage<T>> {
+        let (grad, weight) = (host(grad)?, host(weight)?);
+        output(shape.input_len(), |out| conv::input_gradient(shape, grad, weight, out))
+    }
+
+    fn conv_weight_gradient(
+        &self,
+        shape: &ConvShape,
+        input: &Storage<T>,
+        grad: &Storage<T>,
+    ) -> Result<Storage<T>> {
+        let (input, grad) = (host(input)?, host(grad)?);
+        output(shape.weight_len(), |out| conv::weight_gradient(shape, input, grad, out))
+    }
+
+    fn max_pool(&self, shape: &PoolShape, x: &Storage<T>) -> Result<(Storage<T>, Storage<i64>)> {
+        let mut out = Buffer::for_overwrite(shape.output_len());
+        let mut indices = Buffer::for_overwrite(shape.output_len());
+        pool::max_forward(shape, host(x)?, &mut out, &mut indices);
+        Ok((stored(out)?, stored(indices)?))
+    }
+
+    fn max_pool_gradient(
+        &self,
+        shape: &PoolShape,
+        grad: &Storage<T>,
+        indices: &Storage<i64>,
+    ) -> Result<Storage<T>> {
+        let (grad, indices) = (host(grad)?, host(indices)?);
+        output(shape.input_len(), |out| pool::max_backward(shape, grad, indices, out))
+    }
+
+    fn average_pool(&self, shape: &PoolShape, x: &Storage<T>) -> Result<Storage<T>> {
+        let x = host(x)?;
+        output(shape.output_len(), |out| pool::average_forward(shape, x, out))
+    }
+
+    fn average_pool_gradient(&self, shape: &PoolShape, grad: &Storage<T>) -> Result<Storage<T>> {
+        let grad = host(grad)?;
+        output(shape.input_len(), |out| pool::average_backward(shape, grad, out))
+    }
+
+    fn unfold(&self, shape: &ConvShape, x: &Storage<T>) -> Result<Storage<T>> {
+        let x = host(x)?;
+        output(columns_len(shape), |out| unfold::unfold(shape, x, out))
+    }
+
+    fn fold(&self, shape: &ConvShape, columns: &Storage<T>) -> Result<Storage<T>> {
+        let columns = host(columns)?;
+        output(shape.input_len(), |out| unfold::fold(shape, columns, out))
+    }
+
+    fn accumulate(&self, target: &mut Storage<T>, source: &Storage<T>) -> Result<()> {
+        fused::accumulate(target.data_mut::<Buffer<T>>()?, host(source)?);
+        Ok(())
+    }
+
+    fn log_softmax(&self, x: &Storage<T>, shape: AxisShape) -> Result<Storage<T>> {
+        match shape.inner {
+            1 => stored(fused::log_softmax(host(x)?, shape.axis)),
+            _ => super::fused::log_softmax(self, x, shape),
+        }
+    }
+
+    fn log_softmax_gradient(
+        &self,
+        y: &Storage<T>,
+        grad: &Storage<T>,
+        shape: AxisShape,
+    ) -> Result<Storage<T>> {
+        match shape.inner {
+            1 => stored(fused::log_softmax_gradient(host(y)?, host(grad)?, shape.axis)),
+            _ => super::fused::log_softmax_gradient(self, y, grad, shape),
+        }
+    }
+
+    fn channel_moments(
+        &self,
+        x: &Storage<T>,
+        shape: AxisShape,
+    ) -> Result<(Storage<T>, Storage<T>)> {
+        if shape.inner < SHORT {
+            return super::fused::channel_moments(self, x, shape);
+        }
+        let (mean, variance) = fused::channel_moments(host(x)?, shape);
+        Ok((stored(mean)?, stored(variance)?))
+    }
+
+    fn channel_affine(
+        &self,
+        x: &Storage<T>,
+        shape: AxisShape,
+        scale: &Storage<T>,
+        shift: &Storage<T>,
+    ) -> Result<Storage<T>> {
+        if shape.inner < SHORT {
+            return super::fused::channel_affine(self, x, shape, scale, shift);
+        }
+        stored(fused::channel_affine(host(x)?, shape, host(scale)?, host(shift)?))
+    }
+
+    fn channel_gradient_sums(
+        &self,
+        shape: AxisShape,
+        [grad, x]: [&Storage<T>; 2],
+        center: &Storage<T>,
+    ) -> Result<(Storage<T>, Storage<T>)> {
+        if shape.inner < SHORT {
+            return super::fused::channel_gradient_sums(self, shape, [grad, x], center);
+        }
+        let (grads, products) =
+            fused::channel_gradient_sums(shape, [host(grad)?, host(x)?], host(center)?);
+        Ok((stored(grads)?, stored(products)?))
+    }
+
+    fn channel_combine(
+        &self,
+        shape: AxisShape,
+        [grad, x]: [&Storage<T>; 2],
+        [a, b, c]: [&Storage<T>; 3],
+    ) -> Result<Storage<T>> {
+        if shape.inner < SHORT {
+            return super::fused::channel_combine(self, shape, [grad, x], [a, b, c]);
+        }
+        let inputs = [host(grad)?.as_ref(), host(x)?.as_ref()];
+        let coefficients = [host(a)?.as_ref(), host(b)?.as_ref(), host(c)?.as_ref()];
+        stored(fused::channel_combine(shape, inputs, coefficients))
+    }
+
+    fn update(
+        &self,
+        rule: &Update,
+        weight: &mut Storage<T>,
+        grad: &Storage<T>,
+        state: &mut [Storage<T>],
+    ) -> Result<()> {
+        let grad = host(grad)?;
+        let weight: &mut [T] = weight.data_mut::<Buffer<T>>()?;
+        let mut state = state
+            .iter_mut()
+            .map(|storage| Ok(&mut storage.data_mut::<Buffer<T>>()?[..]))
+            .collect::<Result<Vec<_>>>()?;
+        fused::update(rule, weight, grad, &mut state);
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! Reductions: fixed segments, partial results, a fixed order of combining. The bits do not depend on the
+//! number of threads.
+//!
+//! Neighbouring axes that are both kept or both reduced are one axis; then each reduced one is folded, the
+//! last first, as `[outer, axis, inner] -> [outer, inner]`. Sums run in the element type over short
+//! stretches, in lanes that the compiler turns into vectors, and those are added up in f64.
+
+use rayon::prelude::*;
+use striate_conv::Buffer;
+
+use super::strided::TASK;
+use crate::Float;
+use crate::backend::{AxisShape, Extreme, Reduce};
+
+pub(super) fn reduce<T: Float>(
+    op: Reduce,
+    x: &[T],
+    shape: &[usize],
+    reduced: &[bool],
+) -> Buffer<T> {
+    let mut groups: Vec<(usize, bool)> = Vec::new();
+    for (&size, &reduced) in shape.iter().zip(reduced) {
+        match groups.last_mut() {
+            Some((total, same)) if *same == reduced => *total *= size,
+            _ => groups.push((size, reduced)),
+        }
+    }
+    let mut result: Option<Buffer<T>> = None;
+    while let Some(at) = groups.iter().rposition(|&(_, reduced)| reduced) {
+        let sizes: Vec<usize> = groups.iter().map(|&(size, _)| size).collect();
+        let folded = fold_axis(op, result.as_deref().unwrap_or(x), AxisShape::new(&sizes, at));
+        result = Some(folded);
+        groups.remove(at);
+    }
+    result.unwrap_or_else(|| Buffer::from_slice(x))
+}
+
+fn identity<T: Float>(op: Reduce) -> T {
+    match op {
+        Reduce::Sum => T::ZERO,
+        Reduce::Max => T::NEG_INFINITY,
+        Reduce::Min => T::INFINITY,
+    }
+}
+
+/// Rows summed in the element type before f64 takes over.
+const STRETCH: usize = 256;
+
+fn fold_axis<T: Float>(op: Reduce, x: &[T], shape: AxisShape) -> Buffer<T> {
+    let AxisShape { outer, axis, inner } = shape;
+    let mut out = Buffer::filled(outer * inner, identity(op));
+    if x.is_empty() || out.is_empty() {
+        return out;
+    }
+    let segment = match inner {
+        1 => 4 * TASK,
+        _ => (4 * TASK / inner).clamp(16, STRETCH),
+    };
+    let segments = axis.div_ceil(segment);
+    if segments == 1 {
+        let rows = (TASK / (axis * inner)).max(1);
+        out.par_chunks_mut(rows * inner)
+            .zip(x.par_chunks(rows * axis * inner))
+            .for_each(|(out, x)| {
+                let rows = out.chunks_mut(inner).zip(x.chunks(axis * inner));
+                rows.for_each(|(out, x)| fold_segment(op, out, x));
+            });
+        return out;
+    }
+    let mut partial = Buffer::filled(outer * segments * inner, identity::<T>(op));
+    partial
+        .par_chunks_mut(inner)
+        .enumerate()
+        .for_each(|(task, partial)| {
+            let (block, number) = (task / segments, task % segments);
+            let from = (block * axis + number * segment) * inner;
+            let count = segment.min(axis - number * segment);
+            fold_segment(op, partial, &x[from..][..count * inner]);
+        });
+    let blocks = out.chunks_mut(inner).zip(partial.chunks(segments * inner));
+    blocks.for_each(|(out, partial)| combine(op, out, partial));
+    out
+}
+
+/// Folds the rows of `x` onto `out`, one row long.
+fn fold_segment<T: Float>(op: Reduce, out: &mut [T], x: &[T]) {
+    match (op, out) {
+        (Reduce::Sum, [out]) => *out = sum(x),
+        (Reduce::Sum, out) => rows(out, x, |a, b| a + b),
+        (Reduce::Max, [out]) => *out = extreme(x, T::NEG_INFINITY, |a, b| b > a),
+        (Reduce::Max, out) => rows(out, x, |a, b| if b > a || b.is_nan() { b } else { a }),
+        (Reduce::Min, [out]) => *out = extreme(x, T::INFINITY, |a, b| b < a),
+        (Reduce::Min, out) => rows(out, x, |a, b| if b < a || b.is_nan() { b } else { a }),
+    }
+}
+
+fn rows<T: Float>(out: &mut [T], x: &[T], f: impl Fn(T, T) -> T) {
+    for row in x.chunks_exact(out.len()) {
+        out.iter_mut().zip(row).for_each(|(o, &x)| *o = f(*o, x));
+    }
+}
+
+/// Adds up partial rows in f64.
+fn combine<T: Float>(op: Reduce, out: &mut [T], partial: &[T]) {
+    if op != Reduce::Sum {
+        return fold_segment(op, out, partial);
+    }
+    let width = out.len();
+    for (i, out) in out.iter_mut().enumerate() {
+        let column = partial[i..].iter().step_by(width);
+        *out = T::from_f64(column.map(|x| x.to_f64()).sum());
+    }
+}
+
+/// The sum of a slice: sixteen lanes over stretches, added up in f64.
+pub(super) fn sum<T: Float>(x: &[T]) -> T {
+    T::from_f64(sum_with(x, x, |x, _| x))
+}
+
+/// The sum of `f(x, y)` over two slices of one length, in f64.
+pub(super) fn sum_with<T: Float>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Copy) -> f64 {
+    const LANES: usize = 16;
+    let stretches = x.chunks(LANES * STRETCH).zip(y.chunks(LANES * STRETCH));
+    let stretch = |(x, y): (&[T], &[T])| {
+        let mut lanes = [T::ZERO; LANES];
+        let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+        let tail = xs.remainder().iter().zip(ys.remainder());
+        for (x, y) in xs.zip(ys) {
+            for lane in 0..LANES {
+                lanes[lane] += f(x[lane], y[lane]);
+            }
+        }
+        let tail: f64 = tail.map(|(&x, &y)| f(x, y).to_f64()).sum();
+        lanes.iter().map(|lane| lane.to_f64()).sum::<f64>() + tail
+    };
+    stretches.map(stretch).sum()
+}
+
+/// The extreme of a slice; NaN if any is.
+pub(super) fn extreme<T: Float>(x: &[T], start: T, better: impl Fn(T, T) -> bool) -> T {
+    let fold = |best: T, &x: &T| if better(best, x) || x.is_nan() { x } else { best };
+    // Once NaN, no comparison is true and only another NaN replaces it.
+    x.iter().fold(start, fold)
+}
+
+pub(super) fn arg_extreme<T: Float>(which: Extreme, x: &[T], shape: AxisShape) -> Buffer<i64> {
+    let AxisShape { outer, axis, inner } = shape;
+    let mut out = Buffer::filled(outer * inner, 0);
+    let better = |a: T, b: T| match which {
+        Extreme::Max => b > a,
+        Extreme::Min => b < a,
+    };
+    if out.is_empty() {
+        return out;
+    }
+    out.par_chunks_mut(inner)
+        .zip(x.par_chunks(axis * inner))
+        .for_each(|(out, x)| {
+            for (column, out) in out.iter_mut().enumerate() {
+                let mut best = 0;
+                for row in 1..axis {
+                    let (a, b) = (x[best * inner + column], x[row * inner + column]);
+                    if better(a, b) || (b.is_nan() && !a.is_nan()) {
+                        best = row;
+                    }
+                }
+                *out = best as i64;
+            }
+        });
+    out
+}

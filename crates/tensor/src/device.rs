@@ -1,0 +1,88 @@
+//! The device as a value.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::backend::{Backend, cpu::Cpu, meta::Meta};
+use crate::{Error, ErrorKind, Result};
+
+/// Where a tensor lives and its kernels run. Cheap to clone; two are equal if they are the same backend.
+///
+/// ```
+/// use striate_tensor::{Device, Tensor};
+/// let x = Tensor::<f32>::zeros([2, 3], &Device::meta())?;
+/// let y = x.matmul(&Tensor::zeros([3, 5], x.device())?)?;
+/// assert_eq!(y.shape(), [2, 5]); // known without computing anything
+/// # Ok::<(), striate_tensor::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Device(Arc<dyn Backend>);
+
+impl Device {
+    /// The processor that runs this program.
+    pub fn cpu() -> Self {
+        static CPU: OnceLock<Device> = OnceLock::new();
+        CPU.get_or_init(|| Device(Arc::new(Cpu))).clone()
+    }
+
+    /// A device that holds shapes and no data: it runs any module for its output sizes. For counts of
+    /// operations and memory, keep a [`Meta`] and use [`Device::from_backend`].
+    pub fn meta() -> Self {
+        static META: OnceLock<Device> = OnceLock::new();
+        META.get_or_init(|| Device(Arc::new(Meta::new()))).clone()
+    }
+
+    /// Any other backend.
+    pub fn from_backend(backend: Arc<dyn Backend>) -> Self {
+        Device(backend)
+    }
+
+    /// The backend behind this device.
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.0
+    }
+
+    /// Such as `cpu`.
+    pub fn name(&self) -> String {
+        self.0.name()
+    }
+
+    /// Whether tensors here have shapes only.
+    pub fn is_meta(&self) -> bool {
+        self.0.is_meta()
+    }
+
+    /// Waits until everything asked for has been computed.
+    pub fn synchronize(&self) -> Result<()> {
+        self.0.synchronize()
+    }
+
+    /// Fails unless `other` is the same device.
+    pub(crate) fn expect_same(&self, op: &str, other: &Device) -> Result<()> {
+        if self == other {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Device,
+            op,
+            format!(
+                "expected tensors on one device, got {} and {}",
+                self.name(),
+                other.name()
+            ),
+        ))
+    }
+}
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Device {}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Device({})", self.name())
+    }
+}

@@ -1,0 +1,76 @@
+//! Joining tensors along an axis, and taking them apart again.
+
+use crate::shape::resolve_axis;
+use crate::{Error, Float, Layout, Result, Tensor};
+
+impl<T: Float> Tensor<T> {
+    /// The tensors one after another along `axis`; all other sizes must agree.
+    pub fn cat(tensors: &[&Tensor<T>], axis: isize) -> Result<Tensor<T>> {
+        let Some(first) = tensors.first() else {
+            return Err(Error::shape("cat", "expected at least one tensor, got none"));
+        };
+        let axis = resolve_axis("cat", axis, first.rank())?;
+        let mut shape = first.shape().to_vec();
+        shape[axis] = 0;
+        let mut starts = Vec::with_capacity(tensors.len());
+        for tensor in tensors {
+            first.expect_device("cat", tensor)?;
+            let agrees = tensor.rank() == first.rank()
+                && (0..shape.len()).all(|i| i == axis || tensor.shape()[i] == shape[i]);
+            if !agrees {
+                return Err(Error::shape(
+                    "cat",
+                    format!(
+                        "expected shapes that agree but for axis {axis}, got {:?} and {:?}",
+                        first.shape(),
+                        tensor.shape()
+                    ),
+                ));
+            }
+            starts.push(shape[axis]);
+            shape[axis] += tensor.shape()[axis];
+        }
+        let whole = Layout::dense(&shape);
+        let window = |(&start, tensor): (&usize, &&Tensor<T>)| {
+            whole.slice(axis, start, tensor.shape()[axis], 1)
+        };
+        let windows: Vec<Layout> = starts.iter().zip(tensors).map(window).collect();
+        let parts: Vec<_> = windows.iter().cloned().zip(tensors.iter().copied()).collect();
+        let y = Tensor::written(&shape, &parts, T::ZERO)?;
+        Ok(y.record("cat", tensors, move |grad, needs| {
+            let part = |(window, &need): (&Layout, &bool)| {
+                need.then(|| grad.gathered(window)).transpose()
+            };
+            windows.iter().zip(needs).map(part).collect()
+        }))
+    }
+
+    /// The tensors, all of one shape, along a new axis at `axis`, counted in the result.
+    pub fn stack(tensors: &[&Tensor<T>], axis: isize) -> Result<Tensor<T>> {
+        let unsqueezed = tensors
+            .iter()
+            .map(|tensor| tensor.unsqueeze(axis))
+            .collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&unsqueezed.iter().collect::<Vec<_>>(), axis)
+    }
+
+    /// Pieces of the given sizes along `axis`, which must add up to its size.
+    pub fn split(&self, sizes: &[usize], axis: isize) -> Result<Vec<Tensor<T>>> {
+        let index = resolve_axis("split", axis, self.rank())?;
+        let total = sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size));
+        if total != Some(self.shape()[index]) {
+            return Err(Error::shape(
+                "split",
+                format!("expected sizes that add up to {}, got {sizes:?}", self.shape()[index]),
+            ));
+        }
+        let mut start = 0;
+        sizes
+            .iter()
+            .map(|&size| {
+                start += size;
+                self.slice(axis, start - size..start, 1)
+            })
+            .collect()
+    }
+}

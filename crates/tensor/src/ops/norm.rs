@@ -1,0 +1,232 @@
+//! Normalisation to zero mean and unit variance, per channel over a batch, or per sample over groups.
+//!
+//! All forms are one: elements are seen as `[outer, channel, inner]`, each channel is standardised, scaled
+//! and shifted (Ioffe and Szegedy 2015). Group and layer normalisation make each sample's group a channel.
+//! With `h = (x - mean) / sqrt(var + eps)` and `n` elements a channel, the gradient of the input is
+//! `weight / sqrt(var + eps) (g - sum(g) / n - h sum(g h) / n)`.
+
+use crate::backend::AxisShape;
+use crate::{Error, Float, Result, Tensor};
+
+/// Mean and biased variance of each channel.
+#[derive(Debug, Clone)]
+pub struct Moments<T: Float = f32> {
+    /// `[channels]`
+    pub mean: Tensor<T>,
+    /// `[channels]`, the mean of squared deviations.
+    pub variance: Tensor<T>,
+}
+
+/// Which moments a normalisation uses.
+#[derive(Debug, Clone, Copy)]
+pub enum Normalization<'a, T: Float = f32> {
+    /// The batch's own: training.
+    Batch,
+    /// Given ones, constants for the gradient: evaluation.
+    Fixed(&'a Moments<T>),
+}
+
+impl<T: Float> Tensor<T> {
+    /// Standardises every channel of `[batch, channels, ..]`, then scales by `weight` and adds `bias`,
+    /// `[channels]` each. Returns the moments that were used.
+    ///
+    /// ```
+    /// use striate_tensor::{Device, Tensor, ops::Normalization};
+    /// let x = Tensor::from_vec(vec![1.0f32, 3.0, 5.0, 9.0], [2, 2], &Device::cpu())?;
+    /// let (y, moments) = x.batch_norm(None, Normalization::Batch, 0.0)?;
+    /// assert_eq!(moments.mean.to_vec()?, [3.0, 6.0]);
+    /// assert_eq!(y.to_vec()?, [-1.0, -1.0, 1.0, 1.0]);
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
+    pub fn batch_norm(
+        &self,
+        affine: Option<[&Tensor<T>; 2]>,
+        using: Normalization<T>,
+        eps: f64,
+    ) -> Result<(Self, Moments<T>)> {
+        if self.rank() < 2 {
+            return Err(Error::shape(
+                "batch_norm",
+                format!("expected [batch, channels, ..], got {:?}", self.shape()),
+            ));
+        }
+        self.standardize("batch_norm", AxisShape::new(self.shape(), 1), affine, using, eps)
+    }
+
+    /// Standardises each of `groups` groups of channels of each sample of `[batch, channels, ..]`, then scales
+    /// and shifts each channel (Wu and He 2018).
+    pub fn group_norm(
+        &self,
+        groups: usize,
+        affine: Option<[&Tensor<T>; 2]>,
+        eps: f64,
+    ) -> Result<Self> {
+        let fits = self.rank() >= 2 && groups > 0 && self.shape()[1].is_multiple_of(groups);
+        if !fits {
+            return Err(Error::shape(
+                "group_norm",
+                format!("expected channels that {groups} groups divide, got {:?}", self.shape()),
+            ));
+        }
+        let rows = self.shape()[0] * groups;
+        let mut channels = vec![1; self.rank() - 1];
+        channels[0] = self.shape()[1];
+        self.standardize_rows("group_norm", rows, affine, &channels, eps)
+    }
+
+    /// Standardises each sample over its last `shape.len()` axes, then scales and shifts each element
+    /// (Ba et al. 2016).
+    pub fn layer_norm(
+        &self,
+        shape: &[usize],
+        affine: Option<[&Tensor<T>; 2]>,
+        eps: f64,
+    ) -> Result<Self> {
+        if shape.is_empty() || !self.shape().ends_with(shape) {
+            return Err(Error::shape(
+                "layer_norm",
+                format!("expected a shape that ends with {shape:?}, got {:?}", self.shape()),
+            ));
+        }
+        let rows = self.shape()[..self.rank() - shape.len()].iter().product();
+        self.standardize_rows("layer_norm", rows, affine, shape, eps)
+    }
+
+    /// Standardises `rows` equal stretches, then scales and shifts by tensors seen as `shape`.
+    fn standardize_rows(
+        &self,
+        op: &'static str,
+        rows: usize,
+        affine: Option<[&Tensor<T>; 2]>,
+        shape: &[usize],
+        eps: f64,
+    ) -> Result<Self> {
+        let inner = if rows == 0 { 0 } else { self.len() / rows };
+        let seen = AxisShape {
+            outer: 1,
+            axis: rows,
+            inner,
+        };
+        let (y, _) = self.standardize(op, seen, None, Normalization::Batch, eps)?;
+        let Some(affine) = affine else { return Ok(y) };
+        let volume = shape.iter().product::<usize>();
+        for tensor in affine.iter().filter(|tensor| tensor.len() != volume) {
+            return Err(Error::shape(
+                op,
+                format!("expected a weight and a bias of {volume} elements, got {:?}", tensor.shape()),
+            ));
+        }
+        y * &affine[0].reshape(shape)? + &affine[1].reshape(shape)?
+    }
+
+    fn standardize(
+        &self,
+        op: &'static str,
+        seen: AxisShape,
+        affine: Option<[&Tensor<T>; 2]>,
+        using: Normalization<T>,
+        eps: f64,
+    ) -> Result<(Self, Moments<T>)> {
+        let channels = [seen.axis];
+        let count = seen.outer * seen.inner;
+        if count == 0 {
+            return Err(Error::shape(
+                op,
+                format!("expected at least one element a channel, got {:?}", self.shape()),
+            ));
+        }
+        let moments = match using {
+            Normalization::Fixed(moments) => moments.clone(),
+            Normalization::Batch => {
+                let (mean, variance) = self.kernels().channel_moments(self.storage(), seen)?;
+                Moments {
+                    mean: self.sibling(mean, channels),
+                    variance: self.sibling(variance, channels),
+                }
+            }
+        };
+        let per_channel = affine.into_iter().flatten().chain([&moments.mean, &moments.variance]);
+        for tensor in per_channel {
+            self.expect_device(op, tensor)?;
+            if tensor.shape() != channels {
+                return Err(Error::shape(
+                    op,
+                    format!("expected parameters of shape {channels:?}, got {:?}", tensor.shape()),
+                ));
+            }
+        }
+        let rule = Standardized {
+            x: self.detach(),
+            seen,
+            inverse: (&moments.variance + eps)?.powf(-0.5)?,
+            mean: moments.mean.clone(),
+            weight: affine.map(|[weight, _]| weight.detach()),
+            own_moments: matches!(using, Normalization::Batch),
+        };
+        let y = rule.forward(affine.map(|[_, bias]| bias.detach()))?;
+        let parents: Vec<_> = [self].into_iter().chain(affine.into_iter().flatten()).collect();
+        Ok((y.record(op, &parents, move |grad, needs| rule.backward(grad, needs)), moments))
+    }
+}
+
+/// What the gradient of a normalisation keeps.
+struct Standardized<T: Float> {
+    x: Tensor<T>,
+    seen: AxisShape,
+    /// `1 / sqrt(var + eps)`
+    inverse: Tensor<T>,
+    mean: Tensor<T>,
+    weight: Option<Tensor<T>>,
+    /// Whether the moments depend on the input.
+    own_moments: bool,
+}
+
+impl<T: Float> Standardized<T> {
+    /// The factor on `x`: `weight / sqrt(var + eps)`.
+    fn scale(&self) -> Result<Tensor<T>> {
+        match &self.weight {
+            Some(weight) => weight * &self.inverse,
+            None => Ok(self.inverse.clone()),
+        }
+    }
+
+    fn forward(&self, bias: Option<Tensor<T>>) -> Result<Tensor<T>> {
+        let scale = self.scale()?;
+        let shift = match bias {
+            Some(bias) => (bias - &(&self.mean * &scale)?)?,
+            None => (-(&self.mean * &scale)?)?,
+        };
+        let (kernels, x) = (self.x.kernels(), self.x.storage());
+        let storage = kernels.channel_affine(x, self.seen, scale.storage(), shift.storage())?;
+        Ok(self.x.sibling(storage, self.x.shape()))
+    }
+
+    fn backward(&self, grad: &Tensor<T>, needs: &[bool]) -> Result<Vec<Option<Tensor<T>>>> {
+        let kernels = grad.kernels();
+        let inputs = [grad.storage(), self.x.storage()];
+        let (sum, product) =
+            kernels.channel_gradient_sums(self.seen, inputs, self.mean.storage())?;
+        let per_channel = |storage| grad.sibling(storage, [self.seen.axis]);
+        let (bias, weight) = (per_channel(sum), (per_channel(product) * &self.inverse)?);
+        let input = || {
+            let a = self.scale()?;
+            let (b, c) = match self.own_moments {
+                false => (a.affine(0.0, 0.0)?, a.affine(0.0, 0.0)?),
+                true => {
+                    let share = 1.0 / (self.seen.outer * self.seen.inner) as f64;
+                    let b = (&a * &self.inverse * &weight)?.affine(-share, 0.0)?;
+                    let c = (&a * &bias)?.affine(-share, 0.0)? - (&b * &self.mean)?;
+                    (b, c?)
+                }
+            };
+            let coefficients = [a.storage(), b.storage(), c.storage()];
+            let storage = kernels.channel_combine(self.seen, inputs, coefficients)?;
+            Ok(grad.sibling(storage, grad.shape()))
+        };
+        let mut gradients = vec![needs[0].then(input).transpose()?];
+        if self.weight.is_some() {
+            gradients.extend([Some(weight), Some(bias)]);
+        }
+        Ok(gradients)
+    }
+}

@@ -1,0 +1,120 @@
+//! Every case against PyTorch, whose answers `tests/fixtures/make.py` wrote down.
+//!
+//! A fixture holds a summary of each tensor: its shape, its sum, its norm, its largest size, and elements at
+//! positions that a hash chooses. The gradients are those of `sum(result * w)`, with `w` from a hash too.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+use striate_tensor::{Device, Float, Result, Tensor};
+
+use crate::common::{hash, values};
+use crate::registry::{Build, Case};
+use crate::{cases, check_all, devices};
+
+/// Elements of a longer tensor that a fixture holds.
+const SAMPLES: usize = 32;
+
+/// The fixtures of all files, by the names of their cases.
+fn fixtures() -> BTreeMap<String, Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|kind| kind == "json"));
+    let parse = |path| -> BTreeMap<String, Value> {
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    files.flat_map(parse).collect()
+}
+
+fn number(summary: &Value, field: &str) -> f64 {
+    summary[field].as_f64().unwrap()
+}
+
+/// Compares a tensor with its summary. Elements may differ by `tolerance` of the largest.
+fn compare<T: Float>(tensor: &Tensor<T>, summary: &Value, tolerance: f64) -> Result<(), String> {
+    let shape: Vec<usize> = serde_json::from_value(summary["shape"].clone()).unwrap();
+    if tensor.shape() != shape {
+        return Err(format!("shape {:?}, PyTorch {shape:?}", tensor.shape()));
+    }
+    let numbers = tensor.to_vec().map_err(|error| error.to_string())?;
+    let numbers: Vec<f64> = numbers.into_iter().map(|x| x.to_f64()).collect();
+    let allowed = tolerance * number(summary, "max");
+    let close = |what: &str, got: f64, expected: f64, allowed: f64| {
+        // Written so that NaN fails.
+        let fits = (got - expected).abs() <= allowed;
+        fits.then_some(()).ok_or(format!("{what} {got}, PyTorch {expected}, allowed {allowed:.1e}"))
+    };
+    let count = numbers.len();
+    let samples = summary["samples"].as_array().unwrap();
+    for (i, sample) in samples.iter().enumerate() {
+        let at = if count <= SAMPLES { i } else { hash("samples", i) as usize % count };
+        close(&format!("element {at}"), numbers[at], sample.as_f64().unwrap(), allowed)?;
+    }
+    let largest = numbers.iter().fold(0.0, |max: f64, x| max.max(x.abs()));
+    let norm = numbers.iter().map(|x| x * x).sum::<f64>().sqrt();
+    close("largest", largest, number(summary, "max"), allowed)?;
+    close("norm", norm, number(summary, "norm"), allowed * (count as f64).sqrt())?;
+    close("sum", numbers.iter().sum(), number(summary, "sum"), allowed * count as f64)
+}
+
+/// Compares inputs, result and gradients of a case with its fixture.
+fn compare_case<T: Float>(case: &Case, build: Build<T>, tolerance: f64) -> Result<(), String> {
+    let fixtures = fixtures();
+    let fixture = fixtures.get(case.name).ok_or("has no fixture; run tests/fixtures/make.py")?;
+    for device in devices() {
+        let text = |error: striate_tensor::Error| error.to_string();
+        let inputs: Vec<_> = case.inputs::<T>(&device).iter().map(Tensor::tracked).collect();
+        for (input, summary) in inputs.iter().zip(fixture["inputs"].as_array().unwrap()) {
+            compare(input, summary, 0.0).map_err(|error| format!("input: {error}"))?;
+        }
+        let y = build(&inputs, &case.indices(&device)).map_err(text)?;
+        compare(&y, &fixture["output"], tolerance).map_err(|error| format!("result: {error}"))?;
+        let Some(expected) = fixture["gradients"].as_array() else {
+            assert!(!case.differentiable && !y.is_tracked(), "{} has no gradient in PyTorch", case.name);
+            continue;
+        };
+        let weights = values(&format!("{}/weights", case.name), y.len(), [1.0, 0.0]);
+        let weights = weights.into_iter().map(T::from_f64).collect();
+        let weights = Tensor::from_vec(weights, y.shape(), &device).map_err(text)?;
+        let gradients = y.backward_with(&weights).map_err(text)?;
+        assert_eq!(expected.len(), inputs.len());
+        for (i, (input, summary)) in inputs.iter().zip(expected).enumerate() {
+            match (gradients.get(input), summary) {
+                (None, Value::Null) => Ok(()),
+                (Some(gradient), summary) if !summary.is_null() => compare(gradient, summary, tolerance),
+                (ours, _) => Err(format!("there is one here: {}, in PyTorch: {}", ours.is_some(), ours.is_none())),
+            }
+            .map_err(|error| format!("gradient of input {i}: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Rounding differs by the order of sums only.
+#[test]
+fn doubles_are_those_of_pytorch() {
+    check_all(|case| compare_case(case, case.double, 1e-9));
+}
+
+/// Against PyTorch's f64, so this is our own rounding error.
+#[test]
+fn floats_are_those_of_pytorch() {
+    check_all(|case| compare_case(case, case.single, 1e-5));
+}
+
+#[test]
+fn every_fixture_has_its_case() {
+    let names: Vec<_> = cases().map(|case| case.name).collect();
+    for name in fixtures().keys() {
+        assert!(names.contains(&name.as_str()), "no case is called {name}");
+    }
+}
+
+/// The values from which everything follows, so that a change of the hash is not mistaken for one of the engine.
+#[test]
+fn the_hash_is_the_one_of_the_fixtures() {
+    assert_eq!(hash("striate", 0), 0);
+    let tensor = crate::common::hash_tensor::<f32>("striate", [2, 2]);
+    assert_eq!(tensor.device(), &Device::cpu());
+}

@@ -1,0 +1,97 @@
+//! Normalisation.
+
+use striate_tensor::Tensor;
+use striate_tensor::ops::{Moments, Normalization};
+
+use crate::registry::{Entry, any, case, constant, entry, zeros};
+
+const EPS: f64 = 1e-3;
+
+pub fn entries() -> Vec<Entry> {
+    vec![batch_norm(), group_norm(), layer_norm()]
+}
+
+fn batch_norm() -> Entry {
+    entry(
+        "batch_norm",
+        [
+            case!("batch_norm training", [any([3, 2, 2, 3]), any([2]), any([2])], |x| {
+                let (y, _) = x[0].batch_norm(Some([&x[1], &x[2]]), Normalization::Batch, EPS)?;
+                Ok(y)
+            }),
+            case!("batch_norm training plain", [any([5, 3])], |x| {
+                Ok(x[0].batch_norm(None, Normalization::Batch, EPS)?.0)
+            }),
+            case!("batch_norm moments", [any([3, 2, 4])], |x| {
+                let moments = x[0].batch_norm(None, Normalization::Batch, EPS)?.1;
+                Tensor::stack(&[&moments.mean, &moments.variance], 0)
+            })
+            .constant(),
+            case!("batch_norm evaluation", [any([2, 2, 3, 2]), any([2]), any([2])], |x| {
+                let moments = Moments {
+                    mean: constant(&x[0], [2], &[0.25, -0.5])?,
+                    variance: constant(&x[0], [2], &[0.75, 2.0])?,
+                };
+                let fixed = Normalization::Fixed(&moments);
+                Ok(x[0].batch_norm(Some([&x[1], &x[2]]), fixed, EPS)?.0)
+            }),
+        ],
+    )
+    .refuses(
+        |d| zeros([5], d).batch_norm(None, Normalization::Batch, EPS),
+        "batch_norm: expected [batch, channels, ..], got [5]",
+    )
+    .refuses(
+        |d| {
+            let (weight, bias) = (zeros([2], d), zeros([3], d));
+            zeros([4, 2], d).batch_norm(Some([&weight, &bias]), Normalization::Batch, EPS)
+        },
+        "batch_norm: expected parameters of shape [2], got [3]",
+    )
+    .refuses(
+        |d| zeros([0, 2], d).batch_norm(None, Normalization::Batch, EPS),
+        "batch_norm: expected at least one element a channel, got [0, 2]",
+    )
+}
+
+fn group_norm() -> Entry {
+    entry(
+        "group_norm",
+        [
+            case!("group_norm", [any([2, 4, 2, 3]), any([4]), any([4])], |x| {
+                x[0].group_norm(2, Some([&x[1], &x[2]]), EPS)
+            }),
+            case!("group_norm of instances", [any([2, 3, 5])], |x| x[0].group_norm(3, None, EPS)),
+        ],
+    )
+    .refuses(
+        |d| zeros([2, 4, 3], d).group_norm(3, None, EPS),
+        "group_norm: expected channels that 3 groups divide, got [2, 4, 3]",
+    )
+    .refuses(
+        |d| {
+            let (weight, bias) = (zeros([4], d), zeros([2], d));
+            zeros([2, 4, 3], d).group_norm(2, Some([&weight, &bias]), EPS)
+        },
+        "group_norm: expected a weight and a bias of 4 elements, got [2]",
+    )
+}
+
+fn layer_norm() -> Entry {
+    entry(
+        "layer_norm",
+        [
+            case!("layer_norm", [any([2, 3, 4]), any([4]), any([4])], |x| {
+                x[0].layer_norm(&[4], Some([&x[1], &x[2]]), EPS)
+            }),
+            case!("layer_norm two axes", [any([2, 3, 4]), any([3, 4]), any([3, 4])], |x| {
+                x[0].layer_norm(&[3, 4], Some([&x[1], &x[2]]), EPS)
+            }),
+            case!("layer_norm plain", [any([3, 5])], |x| x[0].layer_norm(&[5], None, EPS)),
+        ],
+    )
+    .refuses(
+        |d| zeros([2, 3], d).layer_norm(&[2], None, EPS),
+        "layer_norm: expected a shape that ends with [2], got [2, 3]",
+    )
+}
