@@ -16,7 +16,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let digits = Mnist::shipped()?; // 10,000 real digits, inside the package
 //! let net: models::MnistCnn = models::mnist_cnn(&Init::seed(1))?;
-//! let mut adam = Adam::new(&net, 1e-2);
+//! let mut adam = Optimizer::new(&net, Adam::new(1e-2));
 //! # let few = 3;
 //! for (step, batch) in Loader::new(&digits.train).batch(100).shuffle(1).epoch(0).enumerate() {
 //!     # if step == few { break }
@@ -39,7 +39,8 @@ pub mod prelude {
     pub use crate::models;
     pub use striate_data::{Cifar10, Dataset, Loader, Mnist};
     pub use striate_nn::layers::*;
-    pub use striate_nn::optim::{Adam, AdamW, RmsProp, Sgd};
-    pub use striate_nn::{Init, Mode, Module, ModuleExt, Parameter, Pass, Summary};
+    pub use striate_nn::optim::{Adam, Optimizer, RmsProp, Sgd};
+    pub use striate_nn::schedule::{OneCycle, Schedule};
+    pub use striate_nn::{Init, Mode, Module, ModuleExt, Parameter, Pass, Summary, Trainer, evaluate};
     pub use striate_tensor::{ConvSpec, Device, Error, Float, PoolSpec, Result, Tensor};
 }

@@ -119,7 +119,7 @@ fn comparisons() -> Vec<Entry> {
             )
             .refuses(
                 |d| zeros([2, 3], d).$name(&zeros([4], d)),
-                "expected shapes that broadcast, got [2, 3] and [4]",
+                "compare: expected shapes that broadcast, got [2, 3] and [4]",
             )
         };
     }
@@ -163,7 +163,7 @@ fn operators() -> Vec<Entry> {
                     let [a, b] = [&x[0], &x[1]];
                     let sum = (2.0 * a + b)? + 1.0;
                     let difference = ((a / 4.0)? - 3.0)? + (5.0 - b)?;
-                    sum? * (difference? + (0.5 / b)?)? + -a * b.clone()
+                    sum? * (difference? + (0.5 / b)?)? + (-a * b.clone())?
                 }),
             ],
         )

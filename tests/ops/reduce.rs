@@ -93,7 +93,7 @@ fn exponentials() -> Vec<Entry> {
             [
                 case!("logsumexp all", [wide([2, 3, 4])], |x| x[0].logsumexp(.., false)),
                 case!("logsumexp axis", [wide([2, 3, 4])], |x| x[0].logsumexp(1, true)),
-                case!("logsumexp huge", [huge([3, 4])], |x| (x[0].affine(16.0, 0.0)?).logsumexp(1, false)),
+                case!("logsumexp huge", [huge([3, 4])], |x| x[0].affine(4.0, 0.0)?.logsumexp(1, false)),
             ],
         )
         .refuses(

@@ -121,7 +121,7 @@ macro_rules! case {
 }
 pub(crate) use case;
 
-/// A call that must fail, and a part of what it must say.
+/// A call that must fail, and how the error must begin.
 pub struct Refusal {
     pub call: Box<dyn Fn(&Device) -> Result<()>>,
     pub message: &'static str,
@@ -143,7 +143,7 @@ pub fn entry<const N: usize>(method: &'static str, cases: [Case; N]) -> Entry {
 }
 
 impl Entry {
-    /// Adds a call that must fail with an error of this operation whose text contains `message`.
+    /// Adds a call that must fail with an error of this operation whose text begins with `message`.
     pub fn refuses<R: 'static>(mut self, call: fn(&Device) -> Result<R>, message: &'static str) -> Self {
         let call = Box::new(move |device: &Device| call(device).map(drop));
         self.refusals.push(Refusal { call, message });

@@ -4,7 +4,7 @@ use striate_nn::{Init, Module};
 use striate_tensor::Result;
 
 use crate::{
-    dogs_vgg, mnist_cnn, mnist_mlp, mnist_net, vgg4, vgg4_dilation, vgg4_large_filter, vgg16,
+    Recipe, dogs_vgg, mnist_cnn, mnist_mlp, mnist_net, vgg4, vgg4_dilation, vgg4_large_filter, vgg16,
 };
 
 /// One network: what it is called, where it comes from, and what was published about it.
@@ -23,6 +23,8 @@ pub struct Entry {
     pub published: &'static str,
     /// One line on what it is.
     pub description: &'static str,
+    /// How the document trains it, where that can be run.
+    pub recipe: Option<fn() -> Recipe>,
     /// Makes it.
     pub build: fn(&Init) -> Result<Box<dyn Module>>,
 }
@@ -41,6 +43,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 25_474,
         published: "accuracy 0.7671 after 30 epochs",
         description: "four 3x3 convolutions with batch norm, each max-pooled",
+        recipe: None,
         build: |init| Ok(Box::new(vgg4(init)?)),
     },
     Entry {
@@ -51,6 +54,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 25_474,
         published: "accuracy 0.7979 after 30 epochs",
         description: "the same with dilation 1, 2, 4, 8 instead of pooling",
+        recipe: None,
         build: |init| Ok(Box::new(vgg4_dilation(init)?)),
     },
     Entry {
@@ -61,6 +65,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 172_930,
         published: "accuracy 0.8144 after 30 epochs",
         description: "the same with kernels 3, 5, 7, 9 instead of pooling",
+        recipe: None,
         build: |init| Ok(Box::new(vgg4_large_filter(init)?)),
     },
     Entry {
@@ -71,6 +76,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 5_272_248,
         published: "stays at chance: accuracy 0.008 to 0.010 after 10 epochs",
         description: "four blocks of two 3x3 convolutions, three linear layers",
+        recipe: None,
         build: |init| Ok(Box::new(dogs_vgg(init)?)),
     },
     Entry {
@@ -81,6 +87,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 14_714_688 + 586_872,
         published: "accuracy 0.718 at best, 0.699 after 25 epochs of the head",
         description: "VGG16's thirteen convolutions and a head for 120 breeds",
+        recipe: None,
         build: |init| Ok(Box::new(vgg16(init)?)),
     },
     Entry {
@@ -91,6 +98,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 397_510,
         published: "test accuracy 97.17 % after 2 epochs",
         description: "784-500-10 with ReLU",
+        recipe: Some(Recipe::mnist_mlp),
         build: |init| Ok(Box::new(mnist_mlp(init)?)),
     },
     Entry {
@@ -101,6 +109,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 28_938,
         published: "0.96 on the last test batch after 5 epochs",
         description: "two 5x5 convolutions with max pooling, one linear layer",
+        recipe: Some(Recipe::mnist_cnn),
         build: |init| Ok(Box::new(mnist_cnn(init)?)),
     },
     Entry {
@@ -111,6 +120,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 6_379_786,
         published: "loss 0.6928 on the last batch of one epoch",
         description: "seven 3x3 convolutions, ReLU on the logits too",
+        recipe: Some(Recipe::mnist_net),
         build: |init| Ok(Box::new(mnist_net(init, true)?)),
     },
     Entry {
@@ -121,6 +131,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 6_379_786,
         published: "not in the document",
         description: "the same without the ReLU on the logits",
+        recipe: Some(Recipe::mnist_net),
         build: |init| Ok(Box::new(mnist_net(init, false)?)),
     },
 ];

@@ -6,14 +6,13 @@
 //! reader sees the old file or the new one.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use striate_tensor::{DType, Device, Error, ErrorKind, Float, Result, Tensor};
 
-use crate::Module;
+use crate::{Module, atomic_write};
 
 /// Named tensors.
 pub type State<T = f32> = BTreeMap<String, Tensor<T>>;
@@ -165,23 +164,4 @@ fn bytes<T: Copy, const N: usize>(values: &[T], f: impl Fn(T) -> [u8; N]) -> Vec
 fn numbers<T: Float, const N: usize>(data: &[u8], f: impl Fn([u8; N]) -> f64) -> Vec<T> {
     let (chunks, _) = data.as_chunks::<N>();
     chunks.iter().map(|&chunk| T::from_f64(f(chunk))).collect()
-}
-
-/// Writes a file so that a reader, or a crash, sees all of the old one or all of the new one: to a temporary
-/// file beside it, flushed to the disk, then renamed.
-pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        // The first error is the one to report; a left-over temporary file is harmless.
-        let _ = fs::remove_file(&temporary);
-        Error::new(ErrorKind::Data, "write", format!("{}: {error}", path.display()))
-    })
 }

@@ -7,17 +7,23 @@
 //! - An [`Init`] says where and how parameters are born: seed, device, path, distribution.
 //! - Gradients are values, too: `optimizer.step(&loss.backward()?)`.
 
+mod atomic;
 mod checkpoint;
 mod init;
 pub mod layers;
 mod module;
+pub mod optim;
 mod parameter;
 mod pass;
+pub mod schedule;
 mod summary;
+mod train;
 
-pub use checkpoint::{Checkpoint, State, atomic_write, load_state, state};
+pub use atomic::atomic_write;
+pub use checkpoint::{Checkpoint, State, load_state, state};
 pub use init::{Distribution, Init};
 pub use module::{Module, ModuleExt};
 pub use parameter::{Parameter, RunningValue};
 pub use pass::{Mode, Pass, Visit};
 pub use summary::{Row, Summary};
+pub use train::{Evaluation, Loss, Step, Trainer, evaluate};

@@ -101,9 +101,11 @@ fn every_small_direct_geometry() {
 fn every_small_transposed_geometry() {
     let mut checked = 0;
     for spec in small_specs() {
-        for (input, added) in (1..=5).flat_map(|input| [0, 1, 2].map(|added| (input, added))) {
+        let sizes = (1..=5).flat_map(|input| [0, 1, 2].map(|added| (input, added)));
+        for ((input, added), [outs, ins]) in
+            sizes.flat_map(|size| GROUP_CHANNELS.map(|c| (size, c)))
+        {
             let spec = spec.output_padding([added]);
-            let [ins, outs] = [2, 1];
             let x = [2, ins * spec.groups, input];
             let w = [ins * spec.groups, outs, spec.kernel[0]];
             let Ok(shape) = ConvShape::transposed(&spec, &x, &w) else {
@@ -124,7 +126,7 @@ fn every_small_transposed_geometry() {
             checked += 1;
         }
     }
-    assert!(checked > 3000, "only {checked} geometries were checked");
+    assert!(checked > 6000, "only {checked} geometries were checked");
 }
 
 #[test]
@@ -152,7 +154,7 @@ fn random_shapes<const N: usize>(input: usize) -> impl Strategy<Value = ConvShap
         axes(1, 2),
         axes::<N>(0, 2),
         axes::<N>(0, 2),
-        1..=3,
+        1..=3usize,
     );
     let sizes = (axes::<N>(1, input), 0..=3usize, 1..=4usize, 1..=4usize);
     (spec, sizes).prop_filter_map(

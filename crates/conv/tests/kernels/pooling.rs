@@ -158,7 +158,7 @@ fn every_small_geometry() {
         check(&shape);
         checked += 1;
     }
-    assert!(checked > 1500, "only {checked} geometries were checked");
+    assert!(checked > 1300, "only {checked} geometries were checked");
 }
 
 #[test]
@@ -175,8 +175,15 @@ fn halving_of_even_and_odd_sizes() {
         for ceil_mode in [false, true] {
             let spec = PoolSpec::new([2, 2]).ceil_mode(ceil_mode);
             check(&PoolShape::sliding(&spec, &[2, 3, height, width]).unwrap());
-            let spec = spec.divisor_override(Some(3));
-            check(&PoolShape::sliding(&spec, &[2, 3, height, width]).unwrap());
+            for spec in [
+                spec.divisor_override(Some(3)),
+                spec.dilation([1, 2]),
+                spec.padding([0, 1]),
+            ] {
+                if let Ok(shape) = PoolShape::sliding(&spec, &[2, 3, height, width]) {
+                    check(&shape);
+                }
+            }
             let spec = PoolSpec::new([1, 2, 2]).ceil_mode(ceil_mode);
             check(&PoolShape::sliding(&spec, &[1, 2, 3, height, width]).unwrap());
         }
@@ -218,11 +225,13 @@ fn nan_and_infinities() {
     ] {
         let shape = PoolShape::sliding(&spec, &[1, 1, 4, 4]).unwrap();
         let (mut y, mut indices) = (vec![0.0; size], vec![0; size]);
-        let mut x = [1.0f32; 16];
-        x[0] = f32::NAN;
-        max_forward(&shape, &x, &mut y, &mut indices);
-        assert!(y[0].is_nan() && indices[0] == 0, "NaN wins");
-        assert!(y[1..].iter().all(|&y| y == 1.0), "and stays in its window");
+        for place in [0, 1, 4, 5] {
+            let mut x = [1.0f32; 16];
+            x[place] = f32::NAN;
+            max_forward(&shape, &x, &mut y, &mut indices);
+            assert!(y[0].is_nan() && indices[0] == place as i64, "NaN wins");
+            assert_eq!(y[size - 1], 1.0, "and stays in its window");
+        }
         max_forward(&shape, &[f32::NEG_INFINITY; 16], &mut y, &mut indices);
         assert_eq!(
             (y[0], indices[0]),

@@ -22,7 +22,9 @@ pub fn clip_grad_norm<T: Float>(gradients: &mut Gradients<T>, max_norm: f64) -> 
     if gradients.is_empty() {
         return Ok(0.0);
     }
-    let squares = gradients.iter().map(|(_, gradient)| (gradient * gradient)?.sum(.., false));
+    let squares = gradients
+        .iter()
+        .map(|(_, gradient)| (gradient * gradient)?.sum(.., false));
     let squares = squares.collect::<Result<Vec<_>>>()?;
     // Read at once, since reading waits for the device.
     let squares = Tensor::stack(&squares.iter().collect::<Vec<_>>(), 0)?.to_vec()?;
@@ -54,7 +56,10 @@ pub fn clip_grad_value<T: Float>(gradients: &mut Gradients<T>, limit: f64) -> Re
 fn expect_positive(op: &str, name: &str, value: f64) -> Result<()> {
     match value > 0.0 {
         true => Ok(()),
-        false => Err(Error::argument(op, format!("expected {name} above 0, got {value}"))),
+        false => Err(Error::argument(
+            op,
+            format!("expected {name} above 0, got {value}"),
+        )),
     }
 }
 
@@ -62,7 +67,9 @@ fn replace<T: Float>(
     gradients: &mut Gradients<T>,
     f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
 ) -> Result<()> {
-    let changed = gradients.iter().map(|(id, gradient)| Ok((id, f(gradient)?)));
+    let changed = gradients
+        .iter()
+        .map(|(id, gradient)| Ok((id, f(gradient)?)));
     for (id, gradient) in changed.collect::<Result<Vec<_>>>()? {
         gradients.set(id, gradient);
     }

@@ -82,12 +82,11 @@ impl<T: Float> Optimizer<T> {
     }
 
     /// An optimizer of these parameters. One that is listed twice, as tied weights are, is moved once.
-    pub fn over(
-        parameters: impl IntoIterator<Item = Parameter<T>>,
-        rule: impl Into<Rule>,
-    ) -> Self {
+    pub fn over(parameters: impl IntoIterator<Item = Parameter<T>>, rule: impl Into<Rule>) -> Self {
         let mut seen = HashSet::new();
-        let distinct = parameters.into_iter().filter(|parameter| seen.insert(parameter.id()));
+        let distinct = parameters
+            .into_iter()
+            .filter(|parameter| seen.insert(parameter.id()));
         let slot = |parameter| Slot {
             parameter,
             group: 0,
@@ -113,11 +112,7 @@ impl<T: Float> Optimizer<T> {
     /// assert_eq!(sgd.rules().map(|rule| rule.lr()).collect::<Vec<_>>(), [0.1, 0.01]);
     /// # Ok::<(), striate_tensor::Error>(())
     /// ```
-    pub fn group(
-        mut self,
-        rule: impl Into<Rule>,
-        member: impl Fn(&Parameter<T>) -> bool,
-    ) -> Self {
+    pub fn group(mut self, rule: impl Into<Rule>, member: impl Fn(&Parameter<T>) -> bool) -> Self {
         let group = self.rules.len();
         self.rules.push(rule.into());
         let members = self.slots.iter_mut().filter(|slot| member(&slot.parameter));
@@ -132,9 +127,14 @@ impl<T: Float> Optimizer<T> {
     pub fn step(&mut self, gradients: &Gradients<T>) -> Result<()> {
         let rules: Vec<Rule> = self.rules().collect();
         rules.iter().try_for_each(Rule::check)?;
-        for slot in self.slots.iter_mut().filter(|slot| !slot.parameter.is_frozen()) {
+        for slot in self
+            .slots
+            .iter_mut()
+            .filter(|slot| !slot.parameter.is_frozen())
+        {
             if let Some(gradient) = gradients.by_id(slot.parameter.id()) {
-                slot.step(&rules[slot.group], gradient).at(slot.parameter.path())?;
+                slot.step(&rules[slot.group], gradient)
+                    .at(slot.parameter.path())?;
             }
         }
         self.steps += 1;
@@ -174,10 +174,12 @@ impl<T: Float> Slot<T> {
         let needed = rule.needed();
         let fresh = self.state.len() < needed;
         while self.state.len() < needed {
-            self.state.push(Tensor::zeros(self.parameter.shape(), gradient.device())?);
+            self.state
+                .push(Tensor::zeros(self.parameter.shape(), gradient.device())?);
         }
         let update = rule.update(self.steps + 1, fresh);
-        self.parameter.update(&update, gradient, &mut self.state[..needed])?;
+        self.parameter
+            .update(&update, gradient, &mut self.state[..needed])?;
         self.steps += 1;
         Ok(())
     }

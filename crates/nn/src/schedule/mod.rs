@@ -60,8 +60,8 @@ impl Default for Settings {
 
 /// A factor on the learning rate, and perhaps a momentum, as a function of time `t`.
 ///
-/// The equations are those of PyTorch's schedulers in closed form. Nonsense such as a period of 0 gives a factor that
-/// is not a number, which the optimizer's next step reports.
+/// The equations are those of PyTorch's schedulers in closed form. A `size` or `period` of 0 counts as 1; a factor
+/// that is negative or not finite is reported by the optimizer's next step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Schedule {
     /// `1`.
@@ -128,14 +128,17 @@ impl Schedule {
         let time = step as f64;
         let factor = match self {
             Schedule::Constant => 1.0,
-            Schedule::Step { size, gamma } => gamma.powf((time / *size as f64).floor()),
+            Schedule::Step { size, gamma } => gamma.powf((step / size.max(&1)) as f64),
             Schedule::MultiStep { milestones, gamma } => {
-                let passed = milestones.iter().filter(|&&milestone| milestone <= step).count();
+                let passed = milestones
+                    .iter()
+                    .filter(|&&milestone| milestone <= step)
+                    .count();
                 gamma.powf(passed as f64)
             }
             Schedule::Exponential { gamma } => gamma.powf(time),
             Schedule::Cosine { period, floor } => {
-                Anneal::Cosine.between(1.0, *floor, time / *period as f64)
+                Anneal::Cosine.between(1.0, *floor, time / *period.max(&1) as f64)
             }
             Schedule::OneCycle(cycle) => return cycle.at(step),
             Schedule::WarmUp { steps, start, then } => match step.checked_sub(*steps) {

@@ -137,10 +137,16 @@ impl OneCycle {
         let end = phases[index];
         let length = end.0 - start.0;
         // A phase of no length is over when it begins.
-        let progress = if length > 0.0 { (time - start.0) / length } else { 1.0 };
+        let progress = if length > 0.0 {
+            (time - start.0) / length
+        } else {
+            1.0
+        };
         Settings {
             factor: self.anneal.between(start.1, end.1, progress),
-            momentum: self.momentum.map(|_| self.anneal.between(start.2, end.2, progress)),
+            momentum: self
+                .momentum
+                .map(|_| self.anneal.between(start.2, end.2, progress)),
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) use weight_gradient::weight_gradient;
 
 /// Bytes of columns for a tile: they, the weights and the product share a core's second-level cache.
 const COLUMN_BYTES: usize = 384 << 10;
-/// Outputs to a cache line, nearly: a tile is whole blocks of them.
+/// Columns that the matrix product takes at a time: a tile is whole blocks of them.
 const LANES: usize = 8;
 /// The fewest outputs of a tile, since each tile packs the weights anew.
 const SMALLEST_TILE: usize = 128;
@@ -113,7 +113,8 @@ impl<'a> Group<'a> {
             .output
             .div_ceil(self.output.div_ceil(most))
             .div_ceil(LANES);
-        // An odd number of lines, so that the rows of a tile do not all meet in a few sets of the cache.
+        // An odd number of blocks, so that the rows of a tile do not all start in the same few sets of
+        // the cache.
         ((blocks | 1) * LANES).min(self.output)
     }
 }

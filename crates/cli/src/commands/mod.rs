@@ -1,0 +1,40 @@
+//! The commands, one file each.
+
+pub mod arithmetic;
+pub mod devices;
+pub mod evaluate;
+pub mod models;
+pub mod predict;
+pub mod show;
+pub mod summary;
+pub mod train;
+
+use striate::models::{CATALOGUE, Entry, find};
+
+use crate::Failure;
+
+/// Prints to standard output; a reader that went away (`| head`) is no error.
+pub fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
+    use std::io::{ErrorKind, Write};
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The network called `name`, or an error that lists the names there are.
+pub fn entry(name: &str) -> Result<&'static Entry, Failure> {
+    find(name).ok_or_else(|| {
+        let names: Vec<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
+        format!("no model is called {name}; there are {}", names.join(", ")).into()
+    })
+}
+
+/// Sizes such as `3x224x224`.
+pub fn sizes(text: &str) -> Result<Vec<usize>, String> {
+    let parse = |part: &str| match part.parse() {
+        Ok(size) if size > 0 => Ok(size),
+        _ => Err(format!("expected sizes above zero like 3x224x224, got {text}")),
+    };
+    text.split('x').map(parse).collect()
+}

@@ -1,0 +1,89 @@
+//! Which data a run uses, and pictures from files as samples.
+
+use std::path::{Path, PathBuf};
+
+use image::imageops::FilterType;
+use serde::{Deserialize, Serialize};
+use striate::data::Images;
+use striate::models::{Entry, Recipe};
+use striate::prelude::*;
+
+use crate::Failure;
+
+/// Where digits come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// The 10,000 that are part of the program.
+    Shipped,
+    /// A folder with the four files of MNIST.
+    Folder(PathBuf),
+}
+
+impl Source {
+    /// The folder given on the command line, or the shipped digits.
+    pub fn from_option(folder: Option<PathBuf>) -> Self {
+        folder.map_or(Source::Shipped, Source::Folder)
+    }
+
+    /// Training and test images, normalised as the recipe says.
+    pub fn load(&self, recipe: &Recipe) -> Result<Mnist> {
+        let digits = match self {
+            Source::Shipped => Mnist::shipped()?,
+            Source::Folder(folder) => Mnist::from_dir(folder)?,
+        };
+        let prepare = |images: Images| match recipe.normalize {
+            Some((mean, std)) => images.normalize(&[mean], &[std]),
+            None => Ok(images),
+        };
+        Ok(Mnist {
+            train: prepare(digits.train)?,
+            test: prepare(digits.test)?,
+        })
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Shipped => write!(f, "the 10,000 shipped digits"),
+            Source::Folder(folder) => write!(f, "{}", folder.display()),
+        }
+    }
+}
+
+/// The recipe of a network, or an error that says there is none to be run.
+pub fn recipe(entry: &Entry) -> Result<Recipe, Failure> {
+    let make = entry.recipe.ok_or_else(|| {
+        format!(
+            "{} cannot be trained from here yet: its document's data is not MNIST",
+            entry.name
+        )
+    })?;
+    Ok(make())
+}
+
+/// A picture file as a batch of one sample `[1, channels, height, width]`, scaled and normalised like the
+/// network's training data.
+pub fn picture(path: &Path, entry: &Entry, invert: bool) -> Result<Tensor, Failure> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let mut picture = image::open(path).map_err(|error| named(&error))?;
+    if invert {
+        picture.invert();
+    }
+    let &[channels, height, width] = entry.input else {
+        return Err(format!("{} does not take pictures", entry.name).into());
+    };
+    let picture = picture.resize_exact(width as u32, height as u32, FilterType::Triangle);
+    let interleaved = match channels {
+        1 => picture.into_luma8().into_raw(),
+        _ => picture.into_rgb8().into_raw(),
+    };
+    let (mean, std) = entry.recipe.and_then(|recipe| recipe().normalize).unwrap_or((0.0, 1.0));
+    let plane = height * width;
+    let values = (0..channels * plane).map(|i| {
+        let byte = interleaved[i % plane * channels + i / plane];
+        (f32::from(byte) / 255.0 - mean) / std
+    });
+    let shape = [1, channels, height, width];
+    Ok(Tensor::from_vec(values.collect(), shape, &Device::cpu())?)
+}

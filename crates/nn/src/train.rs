@@ -1,0 +1,276 @@
+//! A training loop for classifiers, to take or leave: it does nothing that a caller could not do in ten lines, and
+//! keeps what has to be saved in one place.
+//!
+//! A [`Trainer`] owns what changes while training: optimizer, schedule position and seed, beside the network. An
+//! epoch is any iterator of batches, so data comes from wherever it comes from.
+//!
+//! ```
+//! use striate_nn::{Init, Pass, Trainer, evaluate, layers::Linear, optim::Sgd};
+//! use striate_tensor::{Device, Error, Tensor};
+//!
+//! let device = Device::cpu();
+//! let images = Tensor::from_vec(vec![1.0f32, 0.0, 0.0, 1.0], [2, 2], &device)?;
+//! let labels = Tensor::from_vec(vec![0, 1], [2], &device)?;
+//! let batch = || Ok::<_, Error>((images.clone(), labels.clone()));
+//!
+//! let net = Linear::new(&Init::seed(1), 2, 2)?;
+//! let mut trainer = Trainer::new(&net, Sgd::new(0.5), 1);
+//! for _ in 0..20 {
+//!     trainer.epoch([batch()], |_| true)?;
+//! }
+//! assert_eq!(evaluate(&net, Tensor::cross_entropy, [batch()])?.accuracy(), 1.0);
+//! # Ok::<(), Error>(())
+//! ```
+
+use serde::{Deserialize, Serialize};
+use striate_tensor::{Error, ErrorKind, Float, Result, Tensor};
+
+use crate::checkpoint::{Checkpoint, State, load_state, state};
+use crate::optim::{Optimizer, OptimizerState, Progress, Rule};
+use crate::schedule::Schedule;
+use crate::{Module, Pass};
+
+/// A loss of outputs `[batch, classes]` and labels `[batch]`, as a mean over the batch.
+pub type Loss<T> = fn(&Tensor<T>, &Tensor<i64>) -> Result<Tensor<T>>;
+
+/// Loss and hits over some samples.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Evaluation {
+    /// The sum of the samples' losses.
+    pub total_loss: f64,
+    /// How many were classified rightly.
+    pub hits: usize,
+    /// How many there were.
+    pub samples: usize,
+}
+
+impl Evaluation {
+    /// The mean loss of a sample.
+    pub fn loss(&self) -> f64 {
+        self.total_loss / self.samples as f64
+    }
+
+    /// The share of samples that were classified rightly.
+    pub fn accuracy(&self) -> f64 {
+        self.hits as f64 / self.samples as f64
+    }
+
+    fn add<T: Float>(
+        &mut self,
+        loss: &Tensor<T>,
+        outputs: &Tensor<T>,
+        labels: &Tensor<i64>,
+    ) -> Result<f64> {
+        let loss = striate_tensor::Element::as_f64(loss.item()?);
+        let predicted = outputs.detach().argmax(1)?.to_vec()?;
+        let labels = labels.to_vec()?;
+        self.total_loss += loss * labels.len() as f64;
+        self.hits += predicted.iter().zip(&labels).filter(|(p, l)| p == l).count();
+        self.samples += labels.len();
+        Ok(loss)
+    }
+}
+
+/// What is known after a training step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// Steps taken in the whole run.
+    pub number: u64,
+    /// The batch's mean loss.
+    pub loss: f64,
+    /// The learning rate that was used.
+    pub lr: f64,
+    /// The samples of this epoch so far, as they were classified while training.
+    pub so_far: Evaluation,
+}
+
+/// A network in training.
+pub struct Trainer<'a, T: Float = f32> {
+    net: &'a dyn Module<T>,
+    optimizer: Optimizer<T>,
+    schedule: Schedule,
+    loss: Loss<T>,
+    position: Position,
+}
+
+/// Where a run stands, besides its tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Position {
+    seed: u64,
+    epoch: u64,
+    step: u64,
+}
+
+impl<'a, T: Float> Trainer<'a, T> {
+    /// Trains all parameters of `net` with `rule` on the cross-entropy, random layers drawing with `seed`.
+    pub fn new(net: &'a dyn Module<T>, rule: impl Into<Rule>, seed: u64) -> Self {
+        Self::with(net, Optimizer::new(net, rule), seed)
+    }
+
+    /// The same with an optimizer of the caller's making.
+    pub fn with(net: &'a dyn Module<T>, optimizer: Optimizer<T>, seed: u64) -> Self {
+        Trainer {
+            net,
+            optimizer,
+            schedule: Schedule::Constant,
+            loss: Tensor::cross_entropy,
+            position: Position {
+                seed,
+                epoch: 0,
+                step: 0,
+            },
+        }
+    }
+
+    /// The same with rates that change from step to step.
+    pub fn schedule(self, schedule: impl Into<Schedule>) -> Self {
+        Trainer {
+            schedule: schedule.into(),
+            ..self
+        }
+    }
+
+    /// The same with another loss.
+    pub fn loss(self, loss: Loss<T>) -> Self {
+        Trainer { loss, ..self }
+    }
+
+    /// How many epochs have ended.
+    pub fn epochs(&self) -> u64 {
+        self.position.epoch
+    }
+
+    /// How many steps have been taken.
+    pub fn steps(&self) -> u64 {
+        self.position.step
+    }
+
+    /// The learning rate of the last step.
+    pub fn lr(&self) -> f64 {
+        self.optimizer.lr()
+    }
+
+    /// One step: forward, loss, backward, update. Fails if the loss is not a finite number, before anything is
+    /// updated.
+    pub fn step(
+        &mut self,
+        (inputs, labels): (&Tensor<T>, &Tensor<i64>),
+        so_far: &mut Evaluation,
+    ) -> Result<Step> {
+        let Position { seed, step, .. } = self.position;
+        self.optimizer.set(self.schedule.at(step as usize));
+        let outputs = self.net.forward(inputs, &Pass::train(seed, step))?;
+        let loss = (self.loss)(&outputs, labels)?;
+        let value = so_far.add(&loss, &outputs, labels)?;
+        if !value.is_finite() {
+            return Err(Error::new(
+                ErrorKind::Data,
+                "train",
+                format!(
+                    "expected a finite loss, got {value} at step {}; a lower learning rate may help",
+                    step + 1
+                ),
+            ));
+        }
+        self.optimizer.step(&loss.backward()?)?;
+        self.position.step += 1;
+        Ok(Step {
+            number: self.position.step,
+            loss: value,
+            lr: self.optimizer.lr(),
+            so_far: *so_far,
+        })
+    }
+
+    /// One epoch over `batches`. After each step `on_step` is called; `false` ends the epoch early, which then does
+    /// not count.
+    pub fn epoch<E: Into<Error>>(
+        &mut self,
+        batches: impl IntoIterator<Item = Result<(Tensor<T>, Tensor<i64>), E>>,
+        mut on_step: impl FnMut(&Step) -> bool,
+    ) -> Result<Evaluation> {
+        let mut so_far = Evaluation::default();
+        for batch in batches {
+            let (inputs, labels) = batch.map_err(Into::into)?;
+            let step = self.step((&inputs, &labels), &mut so_far)?;
+            if !on_step(&step) {
+                return Ok(so_far);
+            }
+        }
+        self.position.epoch += 1;
+        Ok(so_far)
+    }
+
+    /// Everything that the run needs to go on to the same bits.
+    pub fn checkpoint(&self) -> Result<Checkpoint<T>> {
+        let optimizer = self.optimizer.state();
+        let named = |prefix: &str, tensors: State<T>| -> State<T> {
+            let renamed = tensors.into_iter().map(|(name, t)| (format!("{prefix}{name}"), t));
+            renamed.collect()
+        };
+        let mut tensors = named(MODEL, state(self.net));
+        tensors.extend(named(OPTIMIZER, optimizer.tensors));
+        let texts = [
+            (POSITION.to_owned(), json(&self.position)?),
+            (PROGRESS.to_owned(), json(&optimizer.progress)?),
+        ];
+        Ok(Checkpoint {
+            tensors,
+            texts: texts.into(),
+        })
+    }
+
+    /// Puts the run where `checkpoint` was taken.
+    pub fn restore(&mut self, checkpoint: &Checkpoint<T>) -> Result<()> {
+        let under = |prefix: &str| -> State<T> {
+            let named = checkpoint.tensors.iter();
+            let stripped = named.filter_map(|(name, t)| Some((name.strip_prefix(prefix)?, t)));
+            stripped.map(|(name, t)| (name.to_owned(), t.clone())).collect()
+        };
+        let position = parse(checkpoint, POSITION)?;
+        let progress: Progress = parse(checkpoint, PROGRESS)?;
+        load_state(self.net, &under(MODEL))?;
+        self.optimizer.load_state(&OptimizerState {
+            tensors: under(OPTIMIZER),
+            progress,
+        })?;
+        self.position = position;
+        Ok(())
+    }
+}
+
+const MODEL: &str = "model.";
+const OPTIMIZER: &str = "optimizer.";
+const POSITION: &str = "position";
+const PROGRESS: &str = "progress";
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::new(ErrorKind::Data, "checkpoint", error.to_string()))
+}
+
+fn parse<T: Float, V: serde::de::DeserializeOwned>(
+    checkpoint: &Checkpoint<T>,
+    name: &str,
+) -> Result<V> {
+    let text = checkpoint.texts.get(name).map(String::as_str).unwrap_or_default();
+    serde_json::from_str(text).map_err(|error| {
+        let message = format!("expected a training checkpoint, its {name} is unreadable: {error}");
+        Error::new(ErrorKind::Data, "restore", message)
+    })
+}
+
+/// Loss and accuracy of `net` over `batches`, as in use: no dropout, running moments, no gradients.
+pub fn evaluate<T: Float, E: Into<Error>>(
+    net: &dyn Module<T>,
+    loss: Loss<T>,
+    batches: impl IntoIterator<Item = Result<(Tensor<T>, Tensor<i64>), E>>,
+) -> Result<Evaluation> {
+    let mut total = Evaluation::default();
+    for batch in batches {
+        let (inputs, labels) = batch.map_err(Into::into)?;
+        let outputs = net.forward(&inputs, &Pass::evaluate())?;
+        total.add(&loss(&outputs, &labels)?, &outputs, &labels)?;
+    }
+    Ok(total)
+}
