@@ -41,6 +41,8 @@ pub mod prelude {
     pub use striate_nn::layers::*;
     pub use striate_nn::optim::{Adam, Optimizer, RmsProp, Sgd};
     pub use striate_nn::schedule::{OneCycle, Schedule};
-    pub use striate_nn::{Init, Mode, Module, ModuleExt, Parameter, Pass, Summary, Trainer, evaluate};
+    pub use striate_nn::{
+        Init, Mode, Module, ModuleExt, Parameter, Pass, Summary, Trainer, evaluate,
+    };
     pub use striate_tensor::{ConvSpec, Device, Error, Float, PoolSpec, Result, Tensor};
 }

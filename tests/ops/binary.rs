@@ -69,7 +69,8 @@ fn arithmetic() -> Vec<Entry> {
                 case!("pow of scalar", [positive([]), any([3, 4])], |x| x[0].pow(&x[1])),
                 // The gradients are multiplied with zero, so they have to be finite.
                 case!("pow at zero", [any([4]), any([4])], |x| {
-                    let base = x[0].affine(0.0, 0.0)? + constant(&x[0], [4], &[0.0, 0.0, 2.0, 0.0])?;
+                    let base =
+                        x[0].affine(0.0, 0.0)? + constant(&x[0], [4], &[0.0, 0.0, 2.0, 0.0])?;
                     let exponent = constant(&x[0], [4], &[2.0, 0.0, 0.0, 1.0])?;
                     base?.pow(&(x[1].affine(0.0, 0.0)? + exponent)?)
                 }),
@@ -112,7 +113,8 @@ fn comparisons() -> Vec<Entry> {
                 stringify!($name),
                 // The first half of each row equals the other operand.
                 [case!(stringify!($name), [any([3, 4]), any([3, 4])], |x| {
-                    let other = Tensor::cat(&[&x[0].slice(1, 0..2, 1)?, &x[1].slice(1, 2..4, 1)?], 1)?;
+                    let other =
+                        Tensor::cat(&[&x[0].slice(1, 0..2, 1)?, &x[1].slice(1, 2..4, 1)?], 1)?;
                     x[0].$name(&other)?.cast()
                 })
                 .constant()],

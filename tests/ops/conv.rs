@@ -36,9 +36,9 @@ fn direct() -> Entry {
                 x[0].conv(&x[1], None, &spec)
             }),
             case!("conv2d same", [any([1, 2, 4, 5]), any([2, 2, 2, 4])], |x| {
-                let spec = ConvSpec::new([2, 4]).same().map_err(|error| {
-                    striate_tensor::Error::shape("conv2d", error.to_string())
-                });
+                let spec = ConvSpec::new([2, 4])
+                    .same()
+                    .map_err(|error| striate_tensor::Error::shape("conv2d", error.to_string()));
                 x[0].conv(&x[1], None, &spec?)
             }),
             case!("conv2d groups", [any([2, 4, 4, 4]), any([6, 2, 3, 3]), any([6])], |x| {
@@ -87,7 +87,13 @@ fn direct() -> Entry {
         "conv2d: kernel is [3, 2], weight is [4, 3, 3, 3]",
     )
     .refuses(
-        |d| zeros([1, 1, 5], d).conv(&zeros([2, 1, 3], d), Some(&zeros([1], d)), &ConvSpec::new([3])),
+        |d| {
+            zeros([1, 1, 5], d).conv(
+                &zeros([2, 1, 3], d),
+                Some(&zeros([1], d)),
+                &ConvSpec::new([3]),
+            )
+        },
         "conv1d: expected a bias of shape [2], got [1]",
     )
     .refuses(
@@ -107,21 +113,37 @@ fn transposed() -> Entry {
                 let spec = ConvSpec::new([3]).stride([3]).padding([1]).output_padding([2]);
                 x[0].conv_transpose(&x[1], None, &spec)
             }),
-            case!("conv_transpose1d output padding by dilation", [any([1, 2, 3]), any([2, 2, 2])], |x| {
-                let spec = ConvSpec::new([2]).dilation([3]).padding_sides([[0, 2]]).output_padding([2]);
-                x[0].conv_transpose(&x[1], None, &spec)
-            }),
+            case!(
+                "conv_transpose1d output padding by dilation",
+                [any([1, 2, 3]), any([2, 2, 2])],
+                |x| {
+                    let spec = ConvSpec::new([2])
+                        .dilation([3])
+                        .padding_sides([[0, 2]])
+                        .output_padding([2]);
+                    x[0].conv_transpose(&x[1], None, &spec)
+                }
+            ),
             case!("conv_transpose2d", [any([2, 3, 3, 4]), any([3, 2, 3, 2]), any([2])], |x| {
                 x[0].conv_transpose(&x[1], Some(&x[2]), &ConvSpec::new([3, 2]).padding([1, 0]))
             }),
-            case!("conv_transpose2d stride", [any([1, 2, 3, 3]), any([2, 3, 4, 3]), any([3])], |x| {
-                let spec = ConvSpec::new([4, 3]).stride([2, 2]).padding([1, 1]).output_padding([0, 1]);
-                x[0].conv_transpose(&x[1], Some(&x[2]), &spec)
-            }),
-            case!("conv_transpose2d groups", [any([1, 4, 3, 2]), any([4, 3, 2, 2]), any([6])], |x| {
-                let spec = ConvSpec::new([2, 2]).stride([2, 1]).dilation([1, 2]).groups(2);
-                x[0].conv_transpose(&x[1], Some(&x[2]), &spec)
-            }),
+            case!(
+                "conv_transpose2d stride",
+                [any([1, 2, 3, 3]), any([2, 3, 4, 3]), any([3])],
+                |x| {
+                    let spec =
+                        ConvSpec::new([4, 3]).stride([2, 2]).padding([1, 1]).output_padding([0, 1]);
+                    x[0].conv_transpose(&x[1], Some(&x[2]), &spec)
+                }
+            ),
+            case!(
+                "conv_transpose2d groups",
+                [any([1, 4, 3, 2]), any([4, 3, 2, 2]), any([6])],
+                |x| {
+                    let spec = ConvSpec::new([2, 2]).stride([2, 1]).dilation([1, 2]).groups(2);
+                    x[0].conv_transpose(&x[1], Some(&x[2]), &spec)
+                }
+            ),
             case!("conv_transpose2d depthwise", [any([1, 3, 3, 3]), any([3, 1, 3, 3])], |x| {
                 let spec = ConvSpec::new([3, 3]).stride([2, 2]).padding([1, 1]).groups(3);
                 x[0].conv_transpose(&x[1], None, &spec)
@@ -130,10 +152,14 @@ fn transposed() -> Entry {
                 let spec = ConvSpec::new([3, 3]).stride([1, 2]).padding_sides([[2, 0], [0, 1]]);
                 x[0].conv_transpose(&x[1], None, &spec)
             }),
-            case!("conv_transpose3d", [any([1, 2, 2, 3, 2]), any([2, 2, 2, 2, 3]), any([2])], |x| {
-                let spec = ConvSpec::new([2, 2, 3]).stride([2, 1, 2]).padding([0, 1, 1]);
-                x[0].conv_transpose(&x[1], Some(&x[2]), &spec.output_padding([1, 0, 1]))
-            }),
+            case!(
+                "conv_transpose3d",
+                [any([1, 2, 2, 3, 2]), any([2, 2, 2, 2, 3]), any([2])],
+                |x| {
+                    let spec = ConvSpec::new([2, 2, 3]).stride([2, 1, 2]).padding([0, 1, 1]);
+                    x[0].conv_transpose(&x[1], Some(&x[2]), &spec.output_padding([1, 0, 1]))
+                }
+            ),
         ],
     )
     .refuses(
@@ -144,15 +170,33 @@ fn transposed() -> Entry {
         "conv_transpose1d: output padding 2 on axis 0 must be below max(stride, dilation) = 2",
     )
     .refuses(
-        |d| zeros([1, 3, 5, 5], d).conv_transpose(&zeros([2, 3, 3, 3], d), None, &ConvSpec::new([3, 3])),
+        |d| {
+            zeros([1, 3, 5, 5], d).conv_transpose(
+                &zeros([2, 3, 3, 3], d),
+                None,
+                &ConvSpec::new([3, 3]),
+            )
+        },
         "conv_transpose2d: weight expects 2 input channels, input is [1, 3, 5, 5]",
     )
     .refuses(
-        |d| zeros([1, 3, 5], d).conv_transpose(&zeros([3, 2, 3], d), None, &ConvSpec::new([3]).groups(2)),
+        |d| {
+            zeros([1, 3, 5], d).conv_transpose(
+                &zeros([3, 2, 3], d),
+                None,
+                &ConvSpec::new([3]).groups(2),
+            )
+        },
         "conv_transpose1d: 2 groups do not divide 3 input channels",
     )
     .refuses(
-        |d| zeros([1, 1, 1], d).conv_transpose(&zeros([1, 1, 2], d), None, &ConvSpec::new([2]).padding([1])),
+        |d| {
+            zeros([1, 1, 1], d).conv_transpose(
+                &zeros([1, 1, 2], d),
+                None,
+                &ConvSpec::new([2]).padding([1]),
+            )
+        },
         "conv_transpose1d: padding crops 2 cells on axis 0, transposed output has only 2",
     )
     .refuses(

@@ -74,7 +74,11 @@ fn compare_case<T: Float>(case: &Case, build: Build<T>, tolerance: f64) -> Resul
         let y = build(&inputs, &case.indices(&device)).map_err(text)?;
         compare(&y, &fixture["output"], tolerance).map_err(|error| format!("result: {error}"))?;
         let Some(expected) = fixture["gradients"].as_array() else {
-            assert!(!case.differentiable && !y.is_tracked(), "{} has no gradient in PyTorch", case.name);
+            assert!(
+                !case.differentiable && !y.is_tracked(),
+                "{} has no gradient in PyTorch",
+                case.name
+            );
             continue;
         };
         let weights = values(&format!("{}/weights", case.name), y.len(), [1.0, 0.0]);
@@ -85,7 +89,9 @@ fn compare_case<T: Float>(case: &Case, build: Build<T>, tolerance: f64) -> Resul
         for (i, (input, summary)) in inputs.iter().zip(expected).enumerate() {
             match (gradients.get(input), summary) {
                 (None, Value::Null) => Ok(()),
-                (Some(gradient), summary) if !summary.is_null() => compare(gradient, summary, tolerance),
+                (Some(gradient), summary) if !summary.is_null() => {
+                    compare(gradient, summary, tolerance)
+                }
                 (Some(_), _) => Err("PyTorch has none".into()),
                 (None, _) => Err("there is none".into()),
             }
@@ -119,6 +125,7 @@ fn every_fixture_has_its_case() {
 #[test]
 fn the_hash_is_the_one_of_the_fixtures() {
     assert_eq!(hash("striate", 0), 0x7b32_9ccb_6934_92d1);
-    let expected = [-0.0375213623046875, 0.6501617431640625, 0.5877227783203125, -0.8521575927734375];
+    let expected =
+        [-0.0375213623046875, 0.6501617431640625, 0.5877227783203125, -0.8521575927734375];
     assert_eq!(hash_tensor::<f64>("striate", [2, 2]).to_vec().unwrap(), expected);
 }

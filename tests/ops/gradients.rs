@@ -21,7 +21,8 @@ fn check_gradients(
             let inputs: Result<Vec<_>> = case.inputs(&device).iter().map(&prepare).collect();
             let inputs = inputs.map_err(|error| error.to_string())?;
             let indices = case.indices(&device);
-            gradcheck(&inputs, |inputs| f(case, inputs, &indices)).map_err(|error| error.to_string())
+            gradcheck(&inputs, |inputs| f(case, inputs, &indices))
+                .map_err(|error| error.to_string())
         });
     }
 }

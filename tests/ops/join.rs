@@ -31,8 +31,14 @@ fn joins() -> Vec<Entry> {
         entry(
             "stack",
             [
-                case!("stack first", [any([2, 3]), any([2, 3])], |x| Tensor::stack(&[&x[0], &x[1]], 0)),
-                case!("stack last", [any([2, 3]), any([2, 3])], |x| Tensor::stack(&[&x[0], &x[1]], -1)),
+                case!("stack first", [any([2, 3]), any([2, 3])], |x| Tensor::stack(
+                    &[&x[0], &x[1]],
+                    0
+                )),
+                case!("stack last", [any([2, 3]), any([2, 3])], |x| Tensor::stack(
+                    &[&x[0], &x[1]],
+                    -1
+                )),
             ],
         )
         .refuses(
@@ -50,7 +56,10 @@ fn joins() -> Vec<Entry> {
             |d| zeros([2, 6], d).split(&[1, 3], 1),
             "split: expected sizes that add up to 6, got [1, 3]",
         )
-        .refuses(|d| zeros([2, 6], d).split(&[1, usize::MAX, 6], 1), "split: expected sizes that add up to 6"),
+        .refuses(
+            |d| zeros([2, 6], d).split(&[1, usize::MAX, 6], 1),
+            "split: expected sizes that add up to 6",
+        ),
     ]
 }
 
@@ -59,7 +68,8 @@ fn margins() -> Vec<Entry> {
         entry(
             "pad",
             [
-                case!("pad zeros", [any([2, 3, 4])], |x| x[0].pad(&[[1, 2], [0, 3]], PadMode::Zeros)),
+                case!("pad zeros", [any([2, 3, 4])], |x| x[0]
+                    .pad(&[[1, 2], [0, 3]], PadMode::Zeros)),
                 case!("pad constant", [any([3, 4])], |x| {
                     x[0].pad(&[[2, 0]], PadMode::Constant(0.5))
                 }),

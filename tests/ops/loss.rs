@@ -43,40 +43,66 @@ fn cross_entropy_with() -> Entry {
                 let reduction = Reduction::Sum;
                 x[0].cross_entropy_with(&i[0], &CrossEntropy { reduction, ..Default::default() })
             }),
-            case!("cross_entropy unreduced", [wide([2, 3, 2])], [index([2, 2], &[0, 2, 1, 1])], |x, i| {
-                let reduction = Reduction::None;
-                x[0].cross_entropy_with(&i[0], &CrossEntropy { reduction, ..Default::default() })
-            }),
+            case!(
+                "cross_entropy unreduced",
+                [wide([2, 3, 2])],
+                [index([2, 2], &[0, 2, 1, 1])],
+                |x, i| {
+                    let reduction = Reduction::None;
+                    x[0].cross_entropy_with(
+                        &i[0],
+                        &CrossEntropy { reduction, ..Default::default() },
+                    )
+                }
+            ),
             case!("cross_entropy smoothed", [wide([4, 3])], [index([4], &[0, 2, 1, 2])], |x, i| {
                 let options = CrossEntropy { label_smoothing: 0.1, ..Default::default() };
                 x[0].cross_entropy_with(&i[0], &options)
             }),
             case!("cross_entropy weighted", [wide([4, 3])], [index([4], &[0, 2, 1, 2])], |x, i| {
                 let class_weights = Some(constant(&x[0], [3], &[0.5, 2.0, 1.25])?);
-                x[0].cross_entropy_with(&i[0], &CrossEntropy { class_weights, ..Default::default() })
+                x[0].cross_entropy_with(
+                    &i[0],
+                    &CrossEntropy { class_weights, ..Default::default() },
+                )
             }),
-            case!("cross_entropy ignoring", [wide([4, 3])], [index([4], &[0, -100, 1, -100])], |x, i| {
-                let options = CrossEntropy { ignore_index: Some(-100), ..Default::default() };
-                x[0].cross_entropy_with(&i[0], &options)
-            }),
-            case!("cross_entropy everything", [wide([2, 3, 3])], [index([2, 3], &[0, 1, 2, 1, 2, 1])], |x, i| {
-                let options = CrossEntropy {
-                    label_smoothing: 0.2,
-                    class_weights: Some(constant(&x[0], [3], &[0.5, 2.0, 1.25])?),
-                    ignore_index: Some(1),
-                    reduction: Reduction::Mean,
-                };
-                x[0].cross_entropy_with(&i[0], &options)
-            }),
-            case!("cross_entropy everything unreduced", [wide([4, 3])], [index([4], &[0, 1, 2, 0])], |x, i| {
-                let options = CrossEntropy {
-                    label_smoothing: 0.2,
-                    class_weights: Some(constant(&x[0], [3], &[0.5, 2.0, 1.25])?),
-                    ignore_index: Some(2),
-                    reduction: Reduction::None,
-                };
-                x[0].cross_entropy_with(&i[0], &options)
-            }),
+            case!(
+                "cross_entropy ignoring",
+                [wide([4, 3])],
+                [index([4], &[0, -100, 1, -100])],
+                |x, i| {
+                    let options = CrossEntropy { ignore_index: Some(-100), ..Default::default() };
+                    x[0].cross_entropy_with(&i[0], &options)
+                }
+            ),
+            case!(
+                "cross_entropy everything",
+                [wide([2, 3, 3])],
+                [index([2, 3], &[0, 1, 2, 1, 2, 1])],
+                |x, i| {
+                    let options = CrossEntropy {
+                        label_smoothing: 0.2,
+                        class_weights: Some(constant(&x[0], [3], &[0.5, 2.0, 1.25])?),
+                        ignore_index: Some(1),
+                        reduction: Reduction::Mean,
+                    };
+                    x[0].cross_entropy_with(&i[0], &options)
+                }
+            ),
+            case!(
+                "cross_entropy everything unreduced",
+                [wide([4, 3])],
+                [index([4], &[0, 1, 2, 0])],
+                |x, i| {
+                    let options = CrossEntropy {
+                        label_smoothing: 0.2,
+                        class_weights: Some(constant(&x[0], [3], &[0.5, 2.0, 1.25])?),
+                        ignore_index: Some(2),
+                        reduction: Reduction::None,
+                    };
+                    x[0].cross_entropy_with(&i[0], &options)
+                }
+            ),
         ],
     )
     .refuses(
@@ -134,7 +160,8 @@ fn distances() -> Vec<Entry> {
             [
                 case!("mse mean", [any([3, 4]), any([3, 4])], |x| x[0].mse(&x[1], Reduction::Mean)),
                 case!("mse sum", [any([3, 4]), any([3, 4])], |x| x[0].mse(&x[1], Reduction::Sum)),
-                case!("mse unreduced", [any([3, 4]), any([3, 4])], |x| x[0].mse(&x[1], Reduction::None)),
+                case!("mse unreduced", [any([3, 4]), any([3, 4])], |x| x[0]
+                    .mse(&x[1], Reduction::None)),
             ],
         )
         .refuses(
@@ -145,7 +172,8 @@ fn distances() -> Vec<Entry> {
             "l1",
             [
                 case!("l1 mean", [any([3, 4]), any([3, 4])], |x| x[0].l1(&x[1], Reduction::Mean)),
-                case!("l1 batch mean", [any([3, 4]), any([3, 4])], |x| x[0].l1(&x[1], Reduction::BatchMean)),
+                case!("l1 batch mean", [any([3, 4]), any([3, 4])], |x| x[0]
+                    .l1(&x[1], Reduction::BatchMean)),
             ],
         )
         .refuses(
@@ -174,8 +202,16 @@ fn distances() -> Vec<Entry> {
         entry(
             "huber",
             [
-                case!("huber mean", [any([3, 4]), any([3, 4])], |x| x[0].huber(&x[1], 0.6, Reduction::Mean)),
-                case!("huber sum", [any([3, 4]), any([3, 4])], |x| x[0].huber(&x[1], 0.3, Reduction::Sum)),
+                case!("huber mean", [any([3, 4]), any([3, 4])], |x| x[0].huber(
+                    &x[1],
+                    0.6,
+                    Reduction::Mean
+                )),
+                case!("huber sum", [any([3, 4]), any([3, 4])], |x| x[0].huber(
+                    &x[1],
+                    0.3,
+                    Reduction::Sum
+                )),
             ],
         )
         .refuses(
@@ -197,7 +233,8 @@ fn probabilities() -> Vec<Entry> {
                     x[0].bce(&x[1], Reduction::None)
                 }),
                 case!("bce of certainties", [any([4])], |x| {
-                    let certain = x[0].affine(0.0, 0.0)? + &constant(&x[0], [4], &[0.0, 1.0, 0.0, 1.0])?;
+                    let certain =
+                        x[0].affine(0.0, 0.0)? + &constant(&x[0], [4], &[0.0, 1.0, 0.0, 1.0])?;
                     certain?.bce(&constant(&x[0], [4], &[0.0, 1.0, 1.0, 0.0])?, Reduction::None)
                 }),
             ],

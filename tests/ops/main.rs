@@ -16,6 +16,8 @@ mod binary;
 #[path = "../common/mod.rs"]
 mod common;
 mod completeness;
+#[path = "../common/composed.rs"]
+mod composed;
 mod conv;
 mod fixtures;
 mod gradients;
@@ -31,7 +33,9 @@ mod unary;
 mod view;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
+use composed::Composed;
 use registry::{Case, Entry, Refusal};
 use striate_tensor::{Device, ErrorKind, Result, Tensor};
 
@@ -57,9 +61,10 @@ fn cases() -> impl Iterator<Item = Case> {
     table().into_iter().flat_map(|entry| entry.cases)
 }
 
-/// The devices that compute.
+/// The devices that compute. A backend that fuses nothing is one of them, so that both forms of each fused kernel
+/// are held to the same.
 fn devices() -> Vec<Device> {
-    vec![Device::cpu()]
+    vec![Device::cpu(), Device::from_backend(Arc::new(Composed(Device::cpu())))]
 }
 
 /// Runs `check` on every case and fails with the names of all that failed.
@@ -90,7 +95,9 @@ fn calls_that_make_no_sense_are_refused() {
             for refusal in &entry.refusals {
                 let fault = refusal_fault(refusal, &device);
                 let (op, message) = (entry.method, refusal.message);
-                faults.extend(fault.map(|fault| format!("{op} on {device:?}: {fault}, not {message:?}")));
+                faults.extend(
+                    fault.map(|fault| format!("{op} on {device:?}: {fault}, not {message:?}")),
+                );
             }
         }
     }
@@ -103,12 +110,12 @@ fn operands_on_different_devices_are_refused() {
     check_all(|case| {
         let (here, there) = (Device::cpu(), Device::meta());
         let (inputs, indices) = (case.inputs::<f64>(&here), case.indices(&here));
-        let refused = |inputs: &[Tensor<f64>], indices: &[Tensor<i64>]| {
-            match (case.double)(inputs, indices) {
-                Err(error) if error.kind() == ErrorKind::Device => Ok(()),
-                Err(error) => Err(format!("expected a device error, got {error}")),
-                Ok(_) => Err("accepted operands on two devices".into()),
-            }
+        let refused = |inputs: &[Tensor<f64>], indices: &[Tensor<i64>]| match (case.double)(
+            inputs, indices,
+        ) {
+            Err(error) if error.kind() == ErrorKind::Device => Ok(()),
+            Err(error) => Err(format!("expected a device error, got {error}")),
+            Ok(_) => Err("accepted operands on two devices".into()),
         };
         for moved in 1..inputs.len() {
             let mut inputs = inputs.clone();
@@ -167,9 +174,8 @@ fn bits(case: &Case, device: &Device) -> Result<Vec<u32>> {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let pools = [1, 3].map(|threads| {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
-    });
+    let pools =
+        [1, 3].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     check_all(|case| {
         let [one, three] = pools.each_ref().map(|pool| pool.install(|| bits(case, &Device::cpu())));
         let [one, three] = [one, three].map(|bits| bits.map_err(|error| error.to_string()));

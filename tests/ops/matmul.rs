@@ -8,10 +8,12 @@ pub fn entries() -> Vec<Entry> {
             "matmul",
             [
                 case!("matmul", [any([3, 4]), any([4, 2])], |x| x[0].matmul(&x[1])),
-                case!("matmul of a batch", [any([2, 3, 4]), any([2, 4, 2])], |x| x[0].matmul(&x[1])),
+                case!("matmul of a batch", [any([2, 3, 4]), any([2, 4, 2])], |x| x[0]
+                    .matmul(&x[1])),
                 case!("matmul shared right", [any([2, 3, 4]), any([4, 2])], |x| x[0].matmul(&x[1])),
                 case!("matmul shared left", [any([3, 4]), any([2, 4, 2])], |x| x[0].matmul(&x[1])),
-                case!("matmul broadcast", [any([2, 1, 2, 3]), any([3, 3, 2])], |x| x[0].matmul(&x[1])),
+                case!("matmul broadcast", [any([2, 1, 2, 3]), any([3, 3, 2])], |x| x[0]
+                    .matmul(&x[1])),
                 case!("matmul by itself", [any([3, 3])], |x| x[0].matmul(&x[0])),
                 case!("matmul by its transpose", [any([3, 4])], |x| {
                     x[0].matmul(&x[0].transpose(0, 1)?)
@@ -36,7 +38,8 @@ pub fn entries() -> Vec<Entry> {
                 case!("linear", [any([5, 3]), any([2, 3]), any([2])], |x| {
                     x[0].linear(&x[1], Some(&x[2]))
                 }),
-                case!("linear without bias", [any([5, 3]), any([2, 3])], |x| x[0].linear(&x[1], None)),
+                case!("linear without bias", [any([5, 3]), any([2, 3])], |x| x[0]
+                    .linear(&x[1], None)),
                 case!("linear of a sequence", [any([2, 4, 3]), any([2, 3]), any([2])], |x| {
                     x[0].linear(&x[1], Some(&x[2]))
                 }),

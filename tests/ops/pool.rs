@@ -25,7 +25,9 @@ fn maxima() -> Vec<Entry> {
                     x[0].max_pool(&PoolSpec::new([2, 3]).stride([2, 2]).ceil_mode(true))
                 }),
                 case!("max_pool2d dilated", [any([1, 2, 6, 7])], |x| {
-                    x[0].max_pool(&PoolSpec::new([2, 3]).stride([1, 2]).dilation([3, 2]).padding([1, 1]))
+                    x[0].max_pool(
+                        &PoolSpec::new([2, 3]).stride([1, 2]).dilation([3, 2]).padding([1, 1]),
+                    )
                 }),
                 case!("max_pool3d", [any([1, 2, 3, 4, 5])], |x| {
                     x[0].max_pool(&PoolSpec::new([2, 2, 3]).stride([1, 2, 2]).padding([1, 0, 1]))
@@ -92,7 +94,9 @@ fn means() -> Vec<Entry> {
                     x[0].avg_pool(&spec.divisor_override(Some(3)))
                 }),
                 case!("avg_pool2d dilated", [any([1, 2, 6, 5])], |x| {
-                    x[0].avg_pool(&PoolSpec::new([2, 3]).stride([2, 1]).dilation([3, 2]).padding([1, 1]))
+                    x[0].avg_pool(
+                        &PoolSpec::new([2, 3]).stride([2, 1]).dilation([3, 2]).padding([1, 1]),
+                    )
                 }),
                 case!("avg_pool3d", [any([1, 2, 3, 4, 5])], |x| {
                     let spec = PoolSpec::new([2, 2, 3]).stride([1, 2, 2]).padding([1, 0, 1]);
@@ -117,7 +121,8 @@ fn adaptive() -> Vec<Entry> {
             "adaptive_max_pool",
             [
                 case!("adaptive_max_pool1d", [any([2, 2, 7])], |x| x[0].adaptive_max_pool([3])),
-                case!("adaptive_max_pool2d", [any([1, 2, 5, 7])], |x| x[0].adaptive_max_pool([3, 2])),
+                case!("adaptive_max_pool2d", [any([1, 2, 5, 7])], |x| x[0]
+                    .adaptive_max_pool([3, 2])),
                 case!("adaptive_max_pool2d larger", [any([1, 1, 2, 3])], |x| {
                     x[0].adaptive_max_pool([3, 5])
                 }),
@@ -134,7 +139,8 @@ fn adaptive() -> Vec<Entry> {
             "adaptive_avg_pool",
             [
                 case!("adaptive_avg_pool1d", [any([2, 2, 7])], |x| x[0].adaptive_avg_pool([3])),
-                case!("adaptive_avg_pool2d", [any([1, 2, 5, 7])], |x| x[0].adaptive_avg_pool([3, 2])),
+                case!("adaptive_avg_pool2d", [any([1, 2, 5, 7])], |x| x[0]
+                    .adaptive_avg_pool([3, 2])),
                 case!("adaptive_avg_pool2d global", [any([2, 3, 4, 5])], |x| {
                     x[0].adaptive_avg_pool([1, 1])
                 }),

@@ -21,8 +21,14 @@ fn sums() -> Vec<Entry> {
                 case!("sum of scalar", [any([])], |x| x[0].sum(.., false)),
             ],
         )
-        .refuses(|d| zeros([2, 3], d).sum(2, false), "sum: expected an axis of a tensor of rank 2, got 2")
-        .refuses(|d| zeros([2, 3], d).sum([1, -1], false), "sum: expected each axis once, got [1, -1]"),
+        .refuses(
+            |d| zeros([2, 3], d).sum(2, false),
+            "sum: expected an axis of a tensor of rank 2, got 2",
+        )
+        .refuses(
+            |d| zeros([2, 3], d).sum([1, -1], false),
+            "sum: expected each axis once, got [1, -1]",
+        ),
         entry(
             "mean",
             [
@@ -30,7 +36,10 @@ fn sums() -> Vec<Entry> {
                 case!("mean axes", [any([2, 3, 4])], |x| x[0].mean([0, -1], true)),
             ],
         )
-        .refuses(|d| zeros([2, 3], d).mean(-3, false), "mean: expected an axis of a tensor of rank 2, got -3"),
+        .refuses(
+            |d| zeros([2, 3], d).mean(-3, false),
+            "mean: expected an axis of a tensor of rank 2, got -3",
+        ),
         entry(
             "var",
             [
@@ -38,7 +47,10 @@ fn sums() -> Vec<Entry> {
                 case!("var biased", [any([2, 3, 4])], |x| x[0].var([0, 2], 0.0, true)),
             ],
         )
-        .refuses(|d| zeros([2, 3], d).var(7, 1.0, false), "var: expected an axis of a tensor of rank 2, got 7"),
+        .refuses(
+            |d| zeros([2, 3], d).var(7, 1.0, false),
+            "var: expected an axis of a tensor of rank 2, got 7",
+        ),
     ]
 }
 
@@ -76,13 +88,19 @@ fn extremes() -> Vec<Entry> {
                 case!("argmax middle", [any([2, 3, 4])], |x| x[0].argmax(1)?.cast()).constant(),
             ],
         )
-        .refuses(|d| zeros([2, 3], d).argmax(2), "argmax: expected an axis of a tensor of rank 2, got 2")
+        .refuses(
+            |d| zeros([2, 3], d).argmax(2),
+            "argmax: expected an axis of a tensor of rank 2, got 2",
+        )
         .refuses(
             |d| zeros([2, 0], d).argmax(1),
             "argmax: expected at least one element to reduce, got shape [2, 0]",
         ),
         entry("argmin", [case!("argmin", [any([2, 3, 4])], |x| x[0].argmin(0)?.cast()).constant()])
-            .refuses(|d| zeros([], d).argmin(0), "argmin: expected an axis of a tensor of rank 0, got 0"),
+            .refuses(
+                |d| zeros([], d).argmin(0),
+                "argmin: expected an axis of a tensor of rank 0, got 0",
+            ),
     ]
 }
 
@@ -93,7 +111,9 @@ fn exponentials() -> Vec<Entry> {
             [
                 case!("logsumexp all", [wide([2, 3, 4])], |x| x[0].logsumexp(.., false)),
                 case!("logsumexp axis", [wide([2, 3, 4])], |x| x[0].logsumexp(1, true)),
-                case!("logsumexp huge", [huge([3, 4])], |x| x[0].affine(4.0, 0.0)?.logsumexp(1, false)),
+                case!("logsumexp huge", [huge([3, 4])], |x| x[0]
+                    .affine(4.0, 0.0)?
+                    .logsumexp(1, false)),
             ],
         )
         .refuses(
@@ -106,7 +126,9 @@ fn exponentials() -> Vec<Entry> {
                 case!("log_softmax last", [wide([3, 4])], |x| x[0].log_softmax(-1)),
                 case!("log_softmax long rows", [wide([2, 17])], |x| x[0].log_softmax(1)),
                 case!("log_softmax channels", [wide([2, 3, 4])], |x| x[0].log_softmax(1)),
-                case!("log_softmax huge", [huge([3, 4])], |x| x[0].affine(16.0, 0.0)?.log_softmax(-1)),
+                case!("log_softmax huge", [huge([3, 4])], |x| x[0]
+                    .affine(16.0, 0.0)?
+                    .log_softmax(-1)),
             ],
         )
         .refuses(
@@ -121,6 +143,9 @@ fn exponentials() -> Vec<Entry> {
                 case!("softmax huge", [huge([3, 4])], |x| x[0].affine(16.0, 0.0)?.softmax(-1)),
             ],
         )
-        .refuses(|d| zeros([2, 3], d).softmax(-3), "softmax: expected an axis of a tensor of rank 2, got -3"),
+        .refuses(
+            |d| zeros([2, 3], d).softmax(-3),
+            "softmax: expected an axis of a tensor of rank 2, got -3",
+        ),
     ]
 }

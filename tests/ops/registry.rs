@@ -23,10 +23,7 @@ impl Input {
 }
 
 fn input<const N: usize>(shape: [usize; N], range: [f64; 2]) -> Input {
-    Input {
-        shape: shape.to_vec(),
-        range,
-    }
+    Input { shape: shape.to_vec(), range }
 }
 
 /// Values in `(-1, 1)`.
@@ -67,10 +64,7 @@ impl Index {
 }
 
 pub fn index<const N: usize>(shape: [usize; N], values: &[i64]) -> Index {
-    Index {
-        shape: shape.to_vec(),
-        values: values.to_vec(),
-    }
+    Index { shape: shape.to_vec(), values: values.to_vec() }
 }
 
 /// One use of an operation. Its name is that of its fixture.
@@ -92,7 +86,8 @@ impl Case {
 
     /// The float inputs on a device.
     pub fn inputs<T: Float>(&self, device: &Device) -> Vec<Tensor<T>> {
-        let named = |(i, input): (usize, &Input)| input.tensor(&format!("{}/{i}", self.name), device);
+        let named =
+            |(i, input): (usize, &Input)| input.tensor(&format!("{}/{i}", self.name), device);
         self.inputs.iter().enumerate().map(named).collect()
     }
 
@@ -135,16 +130,16 @@ pub struct Entry {
 }
 
 pub fn entry<const N: usize>(method: &'static str, cases: [Case; N]) -> Entry {
-    Entry {
-        method,
-        cases: cases.into(),
-        refusals: Vec::new(),
-    }
+    Entry { method, cases: cases.into(), refusals: Vec::new() }
 }
 
 impl Entry {
     /// Adds a call that must fail with an error of this operation whose text begins with `message`.
-    pub fn refuses<R: 'static>(mut self, call: fn(&Device) -> Result<R>, message: &'static str) -> Self {
+    pub fn refuses<R: 'static>(
+        mut self,
+        call: fn(&Device) -> Result<R>,
+        message: &'static str,
+    ) -> Self {
         let call = Box::new(move |device: &Device| call(device).map(drop));
         self.refusals.push(Refusal { call, message });
         self

@@ -80,14 +80,16 @@ fn interpolate() -> Entry {
             }),
             case!("interpolate1d linear", [any([2, 2, 4])], |x| x[0].interpolate([7], FREE)),
             case!("interpolate2d linear", [any([1, 2, 3, 4])], |x| x[0].interpolate([6, 7], FREE)),
-            case!("interpolate2d linear smaller", [any([1, 2, 5, 6])], |x| x[0].interpolate([2, 4], FREE)),
+            case!("interpolate2d linear smaller", [any([1, 2, 5, 6])], |x| x[0]
+                .interpolate([2, 4], FREE)),
             case!("interpolate2d linear aligned", [any([1, 2, 3, 4])], |x| {
                 x[0].interpolate([6, 7], ALIGNED)
             }),
             case!("interpolate2d linear aligned to one", [any([1, 2, 3, 4])], |x| {
                 x[0].interpolate([1, 4], ALIGNED)
             }),
-            case!("interpolate3d linear", [any([1, 1, 2, 3, 2])], |x| x[0].interpolate([3, 2, 4], FREE)),
+            case!("interpolate3d linear", [any([1, 1, 2, 3, 2])], |x| x[0]
+                .interpolate([3, 2, 4], FREE)),
         ],
     )
     .refuses(

@@ -81,10 +81,11 @@ fn orders() -> Vec<Entry> {
             |d| zeros([2, 3], d).permute([1, 0, 2]),
             "permute: expected an axis of a tensor of rank 2, got 2",
         ),
-        entry("transpose", [case!("transpose", [any([2, 3, 4])], |x| x[0].transpose(0, -1))]).refuses(
-            |d| zeros([2, 3], d).transpose(0, 2),
-            "transpose: expected an axis of a tensor of rank 2, got 2",
-        ),
+        entry("transpose", [case!("transpose", [any([2, 3, 4])], |x| x[0].transpose(0, -1))])
+            .refuses(
+                |d| zeros([2, 3], d).transpose(0, 2),
+                "transpose: expected an axis of a tensor of rank 2, got 2",
+            ),
         entry(
             "expand",
             [
@@ -109,7 +110,8 @@ fn orders() -> Vec<Entry> {
                 case!("slice", [any([2, 5, 3])], |x| x[0].slice(1, 1..4, 1)),
                 case!("slice with step", [any([7, 2])], |x| x[0].slice(0, 1..7, 3)),
                 case!("slice last axis", [any([2, 6])], |x| x[0].slice(-1, 0..6, 2)),
-                case!("slice empty", [any([2, 4])], |x| x[0].slice(1, 2..2, 1)?.sum(1, true)? + &x[0]),
+                case!("slice empty", [any([2, 4])], |x| x[0].slice(1, 2..2, 1)?.sum(1, true)?
+                    + &x[0]),
             ],
         )
         .refuses(
@@ -125,6 +127,9 @@ fn orders() -> Vec<Entry> {
                 case!("flip all", [any([3, 2])], |x| x[0].flip(..)),
             ],
         )
-        .refuses(|d| zeros([2, 3], d).flip(2), "flip: expected an axis of a tensor of rank 2, got 2"),
+        .refuses(
+            |d| zeros([2, 3], d).flip(2),
+            "flip: expected an axis of a tensor of rank 2, got 2",
+        ),
     ]
 }

@@ -35,10 +35,7 @@ impl Source {
             Some((mean, std)) => images.normalize(&[mean], &[std]),
             None => Ok(images),
         };
-        Ok(Mnist {
-            train: prepare(digits.train)?,
-            test: prepare(digits.test)?,
-        })
+        Ok(Mnist { train: prepare(digits.train)?, test: prepare(digits.test)? })
     }
 }
 
@@ -54,10 +51,7 @@ impl std::fmt::Display for Source {
 /// The recipe of a network, or an error that says there is none to be run.
 pub fn recipe(entry: &Entry) -> Result<Recipe, Failure> {
     let make = entry.recipe.ok_or_else(|| {
-        format!(
-            "{} cannot be trained from here yet: its document's data is not MNIST",
-            entry.name
-        )
+        format!("{} cannot be trained from here yet: its document's data is not MNIST", entry.name)
     })?;
     Ok(make())
 }

@@ -159,7 +159,12 @@ impl RunFolder {
     }
 
     /// Writes everything that is known after an epoch, the checkpoint last.
-    pub fn save(&self, history: &[Epoch], trainer: &Trainer, net: &dyn Module) -> Result<(), Failure> {
+    pub fn save(
+        &self,
+        history: &[Epoch],
+        trainer: &Trainer,
+        net: &dyn Module,
+    ) -> Result<(), Failure> {
         let rows = history.iter().map(|epoch| epoch.row() + "\n");
         let table = format!("{HEADER}\n{}", rows.collect::<String>());
         atomic_write(&self.file("metrics.csv"), table.as_bytes())?;
@@ -188,8 +193,8 @@ impl RunFolder {
         }
         trainer.restore(&Checkpoint::load(&checkpoint, &Device::cpu())?)?;
         let path = self.file("metrics.csv");
-        let text = fs::read_to_string(&path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let text =
+            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let history: Vec<Epoch> = text
             .lines()
             .skip(1)

@@ -8,10 +8,8 @@ use striate_conv::buffer::ALIGNMENT;
 #[test]
 fn every_size_is_aligned() {
     for len in [0, 1, 3, 64, 1000, 12_345, 1 << 20] {
-        let (floats, flags) = (
-            Buffer::<f64>::for_overwrite(len),
-            Buffer::<bool>::for_overwrite(len),
-        );
+        let (floats, flags) =
+            (Buffer::<f64>::for_overwrite(len), Buffer::<bool>::for_overwrite(len));
         assert_eq!((floats.len(), flags.len()), (len, len));
         assert_eq!(floats.as_ptr().addr() % ALIGNMENT, 0);
         assert_eq!(flags.as_ptr().addr() % ALIGNMENT, 0);
@@ -21,10 +19,7 @@ fn every_size_is_aligned() {
 #[test]
 fn constructors_fill_every_element() {
     assert_eq!(Buffer::filled(5, 7i64)[..], [7; 5]);
-    assert_eq!(
-        Buffer::from_slice(&[true, false, true])[..],
-        [true, false, true]
-    );
+    assert_eq!(Buffer::from_slice(&[true, false, true])[..], [true, false, true]);
     assert_eq!(Buffer::from_fn(4, |i| i as f32)[..], [0.0, 1.0, 2.0, 3.0]);
     assert!(Buffer::<f32>::from_slice(&[]).is_empty());
 }
@@ -44,11 +39,7 @@ fn a_clone_is_apart() {
 fn recycled_memory_is_valid_for_bool() {
     for _ in 0..10 {
         drop(Buffer::filled(512, f64::NAN));
-        assert!(
-            Buffer::<bool>::for_overwrite(4096)
-                .iter()
-                .all(|&flag| !flag)
-        );
+        assert!(Buffer::<bool>::for_overwrite(4096).iter().all(|&flag| !flag));
     }
 }
 
@@ -59,10 +50,7 @@ fn buffers_cross_threads() {
         let shared = scope.spawn(|| buffer.iter().sum::<i64>());
         shared.join().unwrap()
     });
-    assert_eq!(
-        std::thread::spawn(move || buffer[0] + sum).join().unwrap(),
-        3003
-    );
+    assert_eq!(std::thread::spawn(move || buffer[0] + sum).join().unwrap(), 3003);
 }
 
 #[test]

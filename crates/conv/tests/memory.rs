@@ -20,18 +20,14 @@ mod steady_state {
         let spec = ConvSpec::new([3, 3]).padding([1, 1]).stride([2, 2]);
         let shape = ConvShape::conv(&spec, &[3, 16, 33, 33], &[32, 16, 3, 3]).unwrap();
         // On one thread, so that every step has the same buffers alive together.
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(1)
-            .build()
-            .unwrap()
-            .install(|| {
-                step(&shape);
-                let first = stats();
-                assert!(first.system_allocations > 0 && first.cached > 0);
-                assert_eq!(first.in_use, 0);
-                (0..5).for_each(|_| step(&shape));
-                assert_eq!(stats(), first);
-            });
+        rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| {
+            step(&shape);
+            let first = stats();
+            assert!(first.system_allocations > 0 && first.cached > 0);
+            assert_eq!(first.in_use, 0);
+            (0..5).for_each(|_| step(&shape));
+            assert_eq!(stats(), first);
+        });
 
         let held = Buffer::filled(1000, 1.0f64);
         let with_held = stats();
@@ -47,11 +43,7 @@ mod steady_state {
         drop(Buffer::filled(1000, 1.0f64));
         drop(Buffer::filled(1010, 1.0f32));
         drop(Buffer::filled(990, 1.0f64));
-        assert_eq!(
-            stats().system_allocations,
-            again + 2,
-            "one of each size class"
-        );
+        assert_eq!(stats().system_allocations, again + 2, "one of each size class");
         drop(Buffer::<f32>::for_overwrite(0));
         assert_eq!(stats().system_allocations, again + 2, "nothing for nothing");
     }

@@ -13,18 +13,8 @@ const SHAPE: [usize; 3] = [3, 32, 32];
 const PIXELS: usize = 3 * 32 * 32;
 const RECORD: usize = 1 + PIXELS;
 const FOLDER: &str = "cifar-10-batches-bin";
-const CLASSES: [&str; 10] = [
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-];
+const CLASSES: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 /// Colour photos of ten classes, 3 x 32 x 32.
 #[derive(Clone, Debug)]
@@ -68,10 +58,7 @@ impl Cifar10 {
         }
         let mut test = Records::default();
         test.append(&folder.join("test_batch.bin"))?;
-        Ok(Self {
-            train: train.into_images(classes.clone())?,
-            test: test.into_images(classes)?,
-        })
+        Ok(Self { train: train.into_images(classes.clone())?, test: test.into_images(classes)? })
     }
 }
 

@@ -110,10 +110,7 @@ pub trait Dataset: Send + Sync {
         let (valid, train) = order.split_at_mut(held_out);
         valid.sort_unstable();
         train.sort_unstable();
-        Ok((
-            self.subset(train.iter().copied())?,
-            self.subset(valid.iter().copied())?,
-        ))
+        Ok((self.subset(train.iter().copied())?, self.subset(valid.iter().copied())?))
     }
 }
 

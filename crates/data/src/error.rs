@@ -117,10 +117,7 @@ impl From<DataError> for striate_tensor::Error {
 
 impl DataError {
     pub(crate) fn io(file: &str) -> impl FnOnce(io::Error) -> Self + '_ {
-        move |source| Self::Io {
-            file: file.to_owned(),
-            source,
-        }
+        move |source| Self::Io { file: file.to_owned(), source }
     }
 
     pub(crate) fn content(
@@ -128,17 +125,10 @@ impl DataError {
         expected: impl Into<String>,
         found: impl Into<String>,
     ) -> Self {
-        Self::Content {
-            file: file.to_owned(),
-            expected: expected.into(),
-            found: found.into(),
-        }
+        Self::Content { file: file.to_owned(), expected: expected.into(), found: found.into() }
     }
 
     pub(crate) fn argument(operation: &'static str, problem: impl Into<String>) -> Self {
-        Self::Argument {
-            operation,
-            problem: problem.into(),
-        }
+        Self::Argument { operation, problem: problem.into() }
     }
 }

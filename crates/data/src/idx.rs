@@ -124,9 +124,7 @@ impl Element {
     fn of(code: u8) -> Option<Self> {
         let (size, decode): (usize, fn(Vec<u8>) -> IdxValues) = match code {
             0x08 => (1, IdxValues::U8),
-            0x09 => (1, |b| {
-                IdxValues::I8(b.into_iter().map(|x| x as i8).collect())
-            }),
+            0x09 => (1, |b| IdxValues::I8(b.into_iter().map(|x| x as i8).collect())),
             0x0b => (2, |b| IdxValues::I16(convert(&b, BigEndian::read_i16_into))),
             0x0c => (4, |b| IdxValues::I32(convert(&b, BigEndian::read_i32_into))),
             0x0d => (4, |b| IdxValues::F32(convert(&b, BigEndian::read_f32_into))),
@@ -152,10 +150,8 @@ fn parse(source: &mut dyn Read, name: &str) -> Result<Idx> {
             found: [zero, also_zero, code, rank],
         });
     }
-    let element = Element::of(code).ok_or_else(|| DataError::ElementType {
-        file: name.to_owned(),
-        code,
-    })?;
+    let element =
+        Element::of(code).ok_or_else(|| DataError::ElementType { file: name.to_owned(), code })?;
     let dimensions = read_part(source, name, "dimensions", 4 * usize::from(rank))?;
     let shape: Vec<usize> = convert(&dimensions, BigEndian::read_u32_into)
         .into_iter()
@@ -164,13 +160,8 @@ fn parse(source: &mut dyn Read, name: &str) -> Result<Idx> {
 
     let bytes = shape
         .iter()
-        .try_fold(element.size, |bytes, &dimension| {
-            bytes.checked_mul(dimension)
-        })
-        .ok_or_else(|| DataError::Overflow {
-            file: name.to_owned(),
-            shape: shape.clone(),
-        })?;
+        .try_fold(element.size, |bytes, &dimension| bytes.checked_mul(dimension))
+        .ok_or_else(|| DataError::Overflow { file: name.to_owned(), shape: shape.clone() })?;
     let data = read_part(source, name, "data", bytes)?;
     expect_end(source, name, bytes)?;
     let values = (element.decode)(data);
@@ -185,10 +176,7 @@ fn read_part(
     expected: usize,
 ) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    source
-        .take(expected as u64)
-        .read_to_end(&mut bytes)
-        .map_err(DataError::io(name))?;
+    source.take(expected as u64).read_to_end(&mut bytes).map_err(DataError::io(name))?;
     if bytes.len() == expected {
         return Ok(bytes);
     }

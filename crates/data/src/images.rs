@@ -58,9 +58,7 @@ impl Images {
         classes: Vec<String>,
     ) -> Result<Self> {
         let problem = |problem| Err(DataError::argument("images", problem));
-        let len = shape
-            .iter()
-            .try_fold(labels.len(), |n, &d| n.checked_mul(d));
+        let len = shape.iter().try_fold(labels.len(), |n, &d| n.checked_mul(d));
         if shape.contains(&0) || len != Some(pixels.len()) {
             let (images, bytes) = (labels.len(), pixels.len());
             return problem(format!("{images} images of {shape:?} in {bytes} bytes"));
@@ -68,15 +66,9 @@ impl Images {
         let unknown = |&label: &u8| usize::from(label) >= classes.len();
         if let Some(index) = labels.iter().position(unknown) {
             let (label, classes) = (labels[index], classes.len());
-            return problem(format!(
-                "sample {index} has label {label} of {classes} classes"
-            ));
+            return problem(format!("sample {index} has label {label} of {classes} classes"));
         }
-        let samples = Samples {
-            pixels,
-            labels,
-            classes,
-        };
+        let samples = Samples { pixels, labels, classes };
         Ok(Self {
             shape,
             samples: Arc::new(samples),
@@ -108,18 +100,12 @@ impl Images {
             ));
         }
         let tables = mean.iter().zip(std_dev).map(|(&m, &s)| table(m, s));
-        Ok(Self {
-            tables: tables.collect(),
-            ..self.clone()
-        })
+        Ok(Self { tables: tables.collect(), ..self.clone() })
     }
 
     /// The bytes of image `index`, `[channels, height, width]` row-major.
     pub fn pixels(&self, index: usize) -> Option<&[u8]> {
-        self.samples
-            .pixels
-            .chunks_exact(self.image_len())
-            .nth(index)
+        self.samples.pixels.chunks_exact(self.image_len()).nth(index)
     }
 
     /// The labels of all images, in order.
@@ -155,9 +141,7 @@ impl Dataset for Images {
             return problem(format!("an image of {:?} into {len} values", self.shape));
         }
         let plane = pixels.len() / self.shape[0];
-        let channels = pixels
-            .chunks_exact(plane)
-            .zip(values.chunks_exact_mut(plane));
+        let channels = pixels.chunks_exact(plane).zip(values.chunks_exact_mut(plane));
         for ((pixels, values), table) in channels.zip(&*self.tables) {
             for (value, &pixel) in values.iter_mut().zip(pixels) {
                 *value = table[usize::from(pixel)];

@@ -75,11 +75,7 @@ impl Loader {
     /// Visits the samples in an order that depends on `seed` and the epoch: the permutation of
     /// [`Purpose::Shuffle`] at step `epoch`. Also sets the [`seed`](Loader::seed).
     pub fn shuffle(self, seed: u64) -> Self {
-        Self {
-            seed,
-            shuffle: true,
-            ..self
-        }
+        Self { seed, shuffle: true, ..self }
     }
 
     /// The seed of the samples' random transforms, 0 if not given. Sample `i` is read in epoch `e`
@@ -102,10 +98,7 @@ impl Loader {
     /// Decodes on `workers` threads of its own. If not given, on rayon's global pool, which
     /// computation shares.
     pub fn workers(self, workers: usize) -> Self {
-        Self {
-            workers: Some(workers),
-            ..self
-        }
+        Self { workers: Some(workers), ..self }
     }
 
     /// The dataset that is delivered.
@@ -257,11 +250,7 @@ impl Batches {
     /// Goes on `batches` further without reading what lies between: a run that stopped after
     /// `n` batches of an epoch continues with `loader.epoch(e).skip_batches(n)`.
     pub fn skip_batches(self, batches: usize) -> Self {
-        Self {
-            next: self.next.saturating_add(batches),
-            worker: None,
-            plan: self.plan,
-        }
+        Self { next: self.next.saturating_add(batches), worker: None, plan: self.plan }
     }
 
     fn advance(&mut self) -> Result<Batch> {
@@ -291,11 +280,7 @@ impl Iterator for Batches {
         }
         let batch = self.advance();
         let alive = self.worker.is_some();
-        self.next = if alive {
-            self.next + 1
-        } else {
-            self.plan.count
-        };
+        self.next = if alive { self.next + 1 } else { self.plan.count };
         Some(batch)
     }
 

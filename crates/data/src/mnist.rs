@@ -34,10 +34,7 @@ impl Mnist {
         let labels = Idx::read(SHIPPED_LABELS, "the shipped labels")?;
         let mut train = Digits::new(images, "the shipped images", labels, "the shipped labels")?;
         let test = train.split_off(SHIPPED_TRAIN);
-        Ok(Self {
-            train: train.into_images()?,
-            test: test.into_images()?,
-        })
+        Ok(Self { train: train.into_images()?, test: test.into_images()? })
     }
 
     /// Reads the four original files in `folder`: `train-images-idx3-ubyte`,
@@ -51,10 +48,7 @@ impl Mnist {
     /// labels differ.
     pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self> {
         let read = |part| Digits::from_dir(folder.as_ref(), part)?.into_images();
-        Ok(Self {
-            train: read("train")?,
-            test: read("t10k")?,
-        })
+        Ok(Self { train: read("train")?, test: read("t10k")? })
     }
 }
 
@@ -71,19 +65,11 @@ impl Digits {
         let (_, labels) = labels.into_bytes(1, labels_name)?;
         if shape[1..] != [SIDE, SIDE] {
             let expected = format!("images of {SIDE} x {SIDE}");
-            return Err(DataError::content(
-                images_name,
-                expected,
-                format!("shape {shape:?}"),
-            ));
+            return Err(DataError::content(images_name, expected, format!("shape {shape:?}")));
         }
         if shape[0] != labels.len() {
             let expected = format!("{} labels, one for each of {images_name}", shape[0]);
-            return Err(DataError::content(
-                labels_name,
-                expected,
-                labels.len().to_string(),
-            ));
+            return Err(DataError::content(labels_name, expected, labels.len().to_string()));
         }
         if let Some(label) = labels.iter().find(|&&label| usize::from(label) >= CLASSES) {
             let expected = "labels from 0 to 9";
@@ -105,10 +91,7 @@ impl Digits {
 
     /// Cuts off everything from image `at`.
     fn split_off(&mut self, at: usize) -> Self {
-        Self {
-            pixels: self.pixels.split_off(at * SIDE * SIDE),
-            labels: self.labels.split_off(at),
-        }
+        Self { pixels: self.pixels.split_off(at * SIDE * SIDE), labels: self.labels.split_off(at) }
     }
 
     fn into_images(self) -> Result<Images> {

@@ -66,31 +66,15 @@ pub const CASES: [Case; 10] = [
     case("no padding, unit stride", "i - k + 1", [4, 3, 1, 0]),
     case("padding, unit stride", "i - k + 2p + 1", [5, 4, 1, 2]),
     case("half padding", "i, with p = floor(k / 2) and odd k", [5, 3, 1, 1]),
-    Case {
-        channels: 32,
-        ..case("full padding", "i + k - 1, with p = k - 1", [5, 3, 1, 2])
-    },
+    Case { channels: 32, ..case("full padding", "i + k - 1, with p = k - 1", [5, 3, 1, 2]) },
     case("stride", STRIDED, [5, 3, 2, 1]),
     case("stride, the same output from one more", STRIDED, [6, 3, 2, 1]),
-    Case {
-        kind: Kind::Pooling,
-        ..case("max pooling", STRIDED, [28, 3, 2, 0])
-    },
-    Case {
-        kind: Kind::Transposed,
-        ..case("transposed", TRANSPOSED, [2, 3, 1, 0])
-    },
-    Case {
-        kind: Kind::Transposed,
-        ..case("transposed, stride 2", TRANSPOSED, [2, 3, 2, 0])
-    },
+    Case { kind: Kind::Pooling, ..case("max pooling", STRIDED, [28, 3, 2, 0]) },
+    Case { kind: Kind::Transposed, ..case("transposed", TRANSPOSED, [2, 3, 1, 0]) },
+    Case { kind: Kind::Transposed, ..case("transposed, stride 2", TRANSPOSED, [2, 3, 2, 0]) },
     Case {
         dilation: 2,
-        ..case(
-            "dilated",
-            "floor((i + 2p - k - (k - 1) (d - 1)) / s) + 1",
-            [7, 3, 1, 0],
-        )
+        ..case("dilated", "floor((i + 2p - k - (k - 1) (d - 1)) / s) + 1", [7, 3, 1, 0])
     },
 ];
 
@@ -101,10 +85,7 @@ impl Case {
             Kind::Transposed => TRANSPOSED,
             _ => "floor((i + 2p - d (k - 1) - 1) / s) + 1",
         };
-        Case {
-            kind,
-            ..case("given", formula, [input, kernel, stride, padding])
-        }
+        Case { kind, ..case("given", formula, [input, kernel, stride, padding]) }
     }
 
     /// The geometry, for the convolutions.

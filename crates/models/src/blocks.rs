@@ -1,7 +1,7 @@
 //! What the networks repeat.
 
-use striate_nn::layers::{Activation, BatchNorm2d, Conv2d, MaxPool, Sequential};
 use striate_nn::Init;
+use striate_nn::layers::{Activation, BatchNorm2d, Conv2d, MaxPool, Sequential};
 use striate_tensor::{ConvSpec, Float, PoolSpec, Result};
 
 /// Square kernels, padded on all sides.

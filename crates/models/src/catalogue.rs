@@ -4,7 +4,8 @@ use striate_nn::{Init, Module};
 use striate_tensor::Result;
 
 use crate::{
-    Recipe, dogs_vgg, mnist_cnn, mnist_mlp, mnist_net, vgg4, vgg4_dilation, vgg4_large_filter, vgg16,
+    Recipe, dogs_vgg, mnist_cnn, mnist_mlp, mnist_net, vgg4, vgg4_dilation, vgg4_large_filter,
+    vgg16,
 };
 
 /// One network: what it is called, where it comes from, and what was published about it.

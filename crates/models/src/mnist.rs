@@ -39,11 +39,7 @@ pub fn mnist_mlp<T: Float>(init: &Init) -> Result<impl Module<T> + use<T>> {
         Box::new(Activation::relu(&init.at("relu"))),
         Box::new(Linear::new(&init.at("l2"), 500, 10)?),
     ];
-    Ok(Named {
-        init: init.clone(),
-        kind: "Mlp",
-        parts,
-    })
+    Ok(Named { init: init.clone(), kind: "Mlp", parts })
 }
 
 /// Two 5x5 convolutions with ReLU and max pooling, then one linear layer.

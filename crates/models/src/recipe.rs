@@ -38,11 +38,7 @@ impl Recipe {
 
     /// Document 3, the convolutional network.
     pub fn mnist_cnn() -> Self {
-        Recipe {
-            epochs: 5,
-            rule: Adam::new(1e-2).into(),
-            ..Self::mnist_mlp()
-        }
+        Recipe { epochs: 5, rule: Adam::new(1e-2).into(), ..Self::mnist_mlp() }
     }
 
     /// Document 4: the network returns log-probabilities.

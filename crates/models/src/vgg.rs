@@ -61,11 +61,7 @@ pub fn vgg16<T: Float>(init: &Init) -> Result<Vgg16<T>> {
         features = block(features, [inputs, outputs], count)?;
         inputs = outputs;
     }
-    Ok(Vgg16 {
-        features,
-        head: head(Sequential::new(&init.at("head")))?,
-        init: init.clone(),
-    })
+    Ok(Vgg16 { features, head: head(Sequential::new(&init.at("head")))?, init: init.clone() })
 }
 
 impl<T: Float> Module<T> for Vgg16<T> {

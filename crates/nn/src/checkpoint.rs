@@ -89,10 +89,7 @@ const COUNTER: &str = "num_batches_tracked";
 impl<T: Float> Checkpoint<T> {
     /// A module's state alone.
     pub fn of(module: &dyn Module<T>) -> Self {
-        Checkpoint {
-            tensors: state(module),
-            texts: BTreeMap::new(),
-        }
+        Checkpoint { tensors: state(module), texts: BTreeMap::new() }
     }
 
     /// The file's bytes.

@@ -70,29 +70,18 @@ pub struct Init {
 impl Init {
     /// Parameters on the CPU, drawn with `seed`.
     pub fn seed(seed: u64) -> Self {
-        Init {
-            seed,
-            path: String::new(),
-            device: Device::cpu(),
-            weights: None,
-        }
+        Init { seed, path: String::new(), device: Device::cpu(), weights: None }
     }
 
     /// The same on another device.
     pub fn on(&self, device: &Device) -> Self {
-        Init {
-            device: device.clone(),
-            ..self.clone()
-        }
+        Init { device: device.clone(), ..self.clone() }
     }
 
     /// The same with every layer's weight drawn from `distribution` instead of the layer's default, and
     /// biases zero.
     pub fn weights(&self, distribution: Distribution) -> Self {
-        Init {
-            weights: Some(distribution),
-            ..self.clone()
-        }
+        Init { weights: Some(distribution), ..self.clone() }
     }
 
     /// The same one level further in.
@@ -101,10 +90,7 @@ impl Init {
             "" => name.to_string(),
             path => format!("{path}.{name}"),
         };
-        Init {
-            path,
-            ..self.clone()
-        }
+        Init { path, ..self.clone() }
     }
 
     /// The path of what is made here.

@@ -27,9 +27,8 @@ impl<T: Float> Parameter<T> {
     /// A parameter at `path` that starts with `values`.
     pub fn new(path: impl Into<String>, values: &Tensor<T>) -> Result<Self> {
         let tensor = values.tracked();
-        let id = tensor
-            .variable_id()
-            .ok_or_else(|| Error::argument("parameter", "expected a leaf"))?;
+        let id =
+            tensor.variable_id().ok_or_else(|| Error::argument("parameter", "expected a leaf"))?;
         Ok(Parameter(Arc::new(Inner {
             path: path.into(),
             shape: values.shape().to_vec(),
@@ -138,10 +137,7 @@ impl<T: Float> RunningValue<T> {
 
     /// The same as a whole number, which checkpoints store as one.
     pub fn counter(self) -> Self {
-        RunningValue {
-            counter: true,
-            ..self
-        }
+        RunningValue { counter: true, ..self }
     }
 
     /// Whether it is a whole number.

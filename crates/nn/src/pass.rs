@@ -47,24 +47,12 @@ pub struct Pass<T: Float = f32> {
 impl<T: Float> Pass<T> {
     /// A training pass: gradients are tracked.
     pub fn train(seed: u64, step: u64) -> Self {
-        Pass {
-            mode: Mode::Train,
-            tracked: true,
-            seed,
-            step,
-            hooks: Vec::new(),
-        }
+        Pass { mode: Mode::Train, tracked: true, seed, step, hooks: Vec::new() }
     }
 
     /// An evaluation pass: no gradients, nothing random.
     pub fn evaluate() -> Self {
-        Pass {
-            mode: Mode::Evaluate,
-            tracked: false,
-            seed: 0,
-            step: 0,
-            hooks: Vec::new(),
-        }
+        Pass { mode: Mode::Evaluate, tracked: false, seed: 0, step: 0, hooks: Vec::new() }
     }
 
     /// The same pass with parameters tracked or not.

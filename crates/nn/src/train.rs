@@ -114,20 +114,13 @@ impl<'a, T: Float> Trainer<'a, T> {
             optimizer,
             schedule: Schedule::Constant,
             loss: Tensor::cross_entropy,
-            position: Position {
-                seed,
-                epoch: 0,
-                step: 0,
-            },
+            position: Position { seed, epoch: 0, step: 0 },
         }
     }
 
     /// The same with rates that change from step to step.
     pub fn schedule(self, schedule: impl Into<Schedule>) -> Self {
-        Trainer {
-            schedule: schedule.into(),
-            ..self
-        }
+        Trainer { schedule: schedule.into(), ..self }
     }
 
     /// The same with another loss.
@@ -214,10 +207,7 @@ impl<'a, T: Float> Trainer<'a, T> {
             (POSITION.to_owned(), json(&self.position)?),
             (PROGRESS.to_owned(), json(&optimizer.progress)?),
         ];
-        Ok(Checkpoint {
-            tensors,
-            texts: texts.into(),
-        })
+        Ok(Checkpoint { tensors, texts: texts.into() })
     }
 
     /// Puts the run where `checkpoint` was taken.
@@ -230,10 +220,7 @@ impl<'a, T: Float> Trainer<'a, T> {
         let position = parse(checkpoint, POSITION)?;
         let progress: Progress = parse(checkpoint, PROGRESS)?;
         load_state(self.net, &under(MODEL))?;
-        self.optimizer.load_state(&OptimizerState {
-            tensors: under(OPTIMIZER),
-            progress,
-        })?;
+        self.optimizer.load_state(&OptimizerState { tensors: under(OPTIMIZER), progress })?;
         self.position = position;
         Ok(())
     }

@@ -63,18 +63,10 @@ impl Fixture {
 
     /// The gradients of one step, as of `sum(parameter * gradient)`.
     fn gradients(&self, step: usize, parameters: &[Parameter<f64>; 2]) -> Gradients<f64> {
-        let terms = parameters
-            .iter()
-            .zip(&self.grads[step])
-            .filter_map(|(parameter, grad)| {
-                let grad = tensor(grad.as_ref()?, parameter.shape());
-                Some(
-                    (&parameter.tensor() * &grad)
-                        .unwrap()
-                        .sum(.., false)
-                        .unwrap(),
-                )
-            });
+        let terms = parameters.iter().zip(&self.grads[step]).filter_map(|(parameter, grad)| {
+            let grad = tensor(grad.as_ref()?, parameter.shape());
+            Some((&parameter.tensor() * &grad).unwrap().sum(.., false).unwrap())
+        });
         let total = terms.reduce(|a, b| (&a + &b).unwrap()).unwrap();
         total.backward().unwrap()
     }
@@ -104,19 +96,13 @@ fn tensor(values: &[f64], shape: &[usize]) -> Tensor<f64> {
 }
 
 fn values(parameters: &[Parameter<f64>]) -> Vec<f64> {
-    parameters
-        .iter()
-        .flat_map(|p| p.tensor().to_vec().unwrap())
-        .collect()
+    parameters.iter().flat_map(|p| p.tensor().to_vec().unwrap()).collect()
 }
 
 fn assert_close(got: &[f64], expected: &[f64], what: &str) {
     assert_eq!(got.len(), expected.len(), "{what}");
     for (got, expected) in got.iter().zip(expected) {
-        assert!(
-            (got - expected).abs() <= TOLERANCE,
-            "{what}: got {got}, expected {expected}"
-        );
+        assert!((got - expected).abs() <= TOLERANCE, "{what}: got {got}, expected {expected}");
     }
 }
 
@@ -147,13 +133,7 @@ fn groups_have_their_own_rules() {
 #[test]
 fn groups_may_differ_in_algorithm() {
     let fixture = Fixture::read();
-    let alone = |rule: Rule| {
-        fixture
-            .single
-            .iter()
-            .find(|case| case.rule == rule)
-            .unwrap()
-    };
+    let alone = |rule: Rule| fixture.single.iter().find(|case| case.rule == rule).unwrap();
     let (sgd, adam): (Rule, Rule) = (Sgd::new(0.1).into(), Adam::new(0.1).into());
     let expected: Vec<Vec<f64>> = (alone(sgd).values.iter().zip(&alone(adam).values))
         .map(|(sgd, adam)| [&sgd[..4], &adam[4..]].concat())
@@ -178,50 +158,28 @@ fn builders_start_from_pytorchs_defaults() {
     let rules = Fixture::read().single;
     let has = |rule: Rule| assert!(rules.iter().any(|case| case.rule == rule), "{rule:?}");
     has(Sgd::new(0.1).into());
-    has(Sgd::new(0.1)
-        .momentum(0.9)
-        .dampening(0.3)
-        .weight_decay(0.2)
-        .into());
+    has(Sgd::new(0.1).momentum(0.9).dampening(0.3).weight_decay(0.2).into());
     has(Sgd::new(0.1).momentum(0.9).nesterov().into());
     has(Adam::new(0.1).into());
-    has(Adam::new(0.1)
-        .betas(0.7, 0.9)
-        .eps(1e-3)
-        .weight_decay(0.2)
-        .decoupled()
-        .into());
+    has(Adam::new(0.1).betas(0.7, 0.9).eps(1e-3).weight_decay(0.2).decoupled().into());
     has(RmsProp::new(0.1).into());
-    has(RmsProp::new(0.1)
-        .alpha(0.7)
-        .eps(1e-3)
-        .momentum(0.9)
-        .weight_decay(0.2)
-        .into());
+    has(RmsProp::new(0.1).alpha(0.7).eps(1e-3).momentum(0.9).weight_decay(0.2).into());
 }
 
 #[test]
 fn rates_scale_together_and_the_own_ones_stay() {
     let [weight, bias] = Fixture::read().parameters();
     let mut sgd = Optimizer::over([weight, bias], Sgd::new(0.5).momentum(0.9))
-        .group(Sgd::new(0.125), |parameter| {
-            parameter.path() == "layer.bias"
-        });
+        .group(Sgd::new(0.125), |parameter| parameter.path() == "layer.bias");
     let rates = |sgd: &Optimizer<f64>| sgd.rules().map(|rule| rule.lr()).collect::<Vec<_>>();
     sgd.set_lr(0.25);
     assert_eq!((sgd.lr(), rates(&sgd)), (0.25, vec![0.25, 0.0625]));
-    sgd.set(Settings {
-        factor: 2.0,
-        momentum: Some(0.5),
-    });
+    sgd.set(Settings { factor: 2.0, momentum: Some(0.5) });
     assert_eq!(rates(&sgd), [1.0, 0.25]);
     assert!(sgd.rules().all(|rule| rule.momentum() == 0.5));
     sgd.set(Settings::default());
     assert_eq!(rates(&sgd), [0.5, 0.125]);
-    assert_eq!(
-        sgd.rules().map(|rule| rule.momentum()).collect::<Vec<_>>(),
-        [0.9, 0.0]
-    );
+    assert_eq!(sgd.rules().map(|rule| rule.momentum()).collect::<Vec<_>>(), [0.9, 0.0]);
 }
 
 #[test]
@@ -258,40 +216,20 @@ fn options_out_of_range_are_errors_and_nothing_moves() {
     let nesterov =
         "SGD: expected momentum and no dampening with nesterov, got momentum 0, dampening 0";
     let wrong: [(Rule, &str); 6] = [
-        (
-            Sgd::new(f64::NAN).into(),
-            "SGD: expected lr in [0, inf), got NaN",
-        ),
-        (
-            Sgd::new(0.1).weight_decay(-1.0).into(),
-            "SGD: expected weight_decay in [0, inf), got -1",
-        ),
+        (Sgd::new(f64::NAN).into(), "SGD: expected lr in [0, inf), got NaN"),
+        (Sgd::new(0.1).weight_decay(-1.0).into(), "SGD: expected weight_decay in [0, inf), got -1"),
         (Sgd::new(0.1).nesterov().into(), nesterov),
-        (
-            Adam::new(0.1).betas(0.9, 1.0).into(),
-            "Adam: expected beta2 in [0, 1), got 1",
-        ),
-        (
-            Adam::new(0.1).decoupled().eps(-1.0).into(),
-            "AdamW: expected eps in [0, inf), got -1",
-        ),
-        (
-            RmsProp::new(f64::INFINITY).into(),
-            "RMSProp: expected lr in [0, inf), got inf",
-        ),
+        (Adam::new(0.1).betas(0.9, 1.0).into(), "Adam: expected beta2 in [0, 1), got 1"),
+        (Adam::new(0.1).decoupled().eps(-1.0).into(), "AdamW: expected eps in [0, inf), got -1"),
+        (RmsProp::new(f64::INFINITY).into(), "RMSProp: expected lr in [0, inf), got inf"),
     ];
     for (rule, message) in wrong {
         // The first group is in order: it must not move, either.
         let mut optimizer = Optimizer::over(parameters.clone(), Sgd::new(0.1))
             .group(rule, |parameter| parameter.path() == "layer.bias");
-        let error = optimizer
-            .step(&fixture.gradients(2, &parameters))
-            .unwrap_err();
+        let error = optimizer.step(&fixture.gradients(2, &parameters)).unwrap_err();
         assert_eq!(error.to_string(), message);
-        assert_eq!(
-            (values(&parameters), optimizer.steps()),
-            (before.clone(), 0)
-        );
+        assert_eq!((values(&parameters), optimizer.steps()), (before.clone(), 0));
     }
 }
 
@@ -303,25 +241,13 @@ fn interrupted(
     let parameters = fixture.parameters();
     let mut optimizer = make(parameters.clone());
     // A factor whose decimal digits a careless JSON reader gets wrong in the last bit.
-    optimizer.set(Settings {
-        factor: 0.982_099_081_735_620_4,
-        momentum: Some(0.8999999999999999),
-    });
-    (0..2).for_each(|step| {
-        optimizer
-            .step(&fixture.gradients(step, &parameters))
-            .unwrap()
-    });
+    optimizer.set(Settings { factor: 0.982_099_081_735_620_4, momentum: Some(0.8999999999999999) });
+    (0..2).for_each(|step| optimizer.step(&fixture.gradients(step, &parameters)).unwrap());
 
     let state = optimizer.state();
     let progress = serde_json::to_string(&state.progress).unwrap();
     let texts = [("progress".to_owned(), progress)].into();
-    let bytes = Checkpoint {
-        tensors: state.tensors,
-        texts,
-    }
-    .to_bytes()
-    .unwrap();
+    let bytes = Checkpoint { tensors: state.tensors, texts }.to_bytes().unwrap();
     let saved = values(&parameters);
     // What happens after the snapshot is none of its business.
     optimizer.step(&fixture.gradients(2, &parameters)).unwrap();
@@ -333,9 +259,7 @@ fn interrupted(
     let mut checkpoint = Checkpoint::from_bytes(&bytes, &Device::cpu()).unwrap();
     let progress: Progress = serde_json::from_str(&checkpoint.texts["progress"]).unwrap();
     let tensors = std::mem::take(&mut checkpoint.tensors);
-    optimizer
-        .load_state(&striate_nn::optim::OptimizerState { tensors, progress })
-        .unwrap();
+    optimizer.load_state(&striate_nn::optim::OptimizerState { tensors, progress }).unwrap();
     assert_eq!(optimizer.steps(), 2);
     (2..4).for_each(|step| optimizer.step(&fixture.gradients(step, &restored)).unwrap());
     values(&restored)
@@ -346,27 +270,15 @@ fn restored_optimizers_continue_to_the_same_bits() {
     let fixture = Fixture::read();
     for case in &fixture.single {
         let make = |parameters: [Parameter<f64>; 2]| {
-            Optimizer::over(parameters, case.rule).group(case.rule.with_lr(0.01), |parameter| {
-                parameter.path() == "layer.bias"
-            })
+            Optimizer::over(parameters, case.rule)
+                .group(case.rule.with_lr(0.01), |parameter| parameter.path() == "layer.bias")
         };
         let parameters = fixture.parameters();
         let mut optimizer = make(parameters.clone());
-        optimizer.set(Settings {
-            factor: 0.982_099_081_735_620_4,
-            momentum: Some(0.8999999999999999),
-        });
-        (0..4).for_each(|step| {
-            optimizer
-                .step(&fixture.gradients(step, &parameters))
-                .unwrap()
-        });
-        assert_eq!(
-            interrupted(&fixture, make),
-            values(&parameters),
-            "{:?}",
-            case.rule
-        );
+        optimizer
+            .set(Settings { factor: 0.982_099_081_735_620_4, momentum: Some(0.8999999999999999) });
+        (0..4).for_each(|step| optimizer.step(&fixture.gradients(step, &parameters)).unwrap());
+        assert_eq!(interrupted(&fixture, make), values(&parameters), "{:?}", case.rule);
     }
 }
 
@@ -401,10 +313,8 @@ fn loading_lists_what_does_not_fit_and_changes_nothing() {
 
     let mut bad = good.clone();
     bad.tensors.remove("layer.bias.exp_avg");
-    bad.tensors
-        .insert("layer.bias.momentum".into(), tensor(&[0.0; 2], &[2]));
-    bad.tensors
-        .insert("layer.weight.exp_avg".into(), tensor(&[0.0; 4], &[4]));
+    bad.tensors.insert("layer.bias.momentum".into(), tensor(&[0.0; 2], &[2]));
+    bad.tensors.insert("layer.weight.exp_avg".into(), tensor(&[0.0; 4], &[4]));
     let mut fresh = Optimizer::over(parameters.clone(), Adam::new(0.1));
     assert_eq!(
         fresh.load_state(&bad).unwrap_err().to_string(),
@@ -421,26 +331,13 @@ fn loading_lists_what_does_not_fit_and_changes_nothing() {
     );
 
     let mut bad = good.clone();
-    bad.progress
-        .parameters
-        .get_mut("layer.bias")
-        .unwrap()
-        .tensors = 3;
-    assert!(
-        fresh
-            .load_state(&bad)
-            .unwrap_err()
-            .message()
-            .contains("for layer.bias, got")
-    );
+    bad.progress.parameters.get_mut("layer.bias").unwrap().tensors = 3;
+    assert!(fresh.load_state(&bad).unwrap_err().message().contains("for layer.bias, got"));
     assert!(fresh.state().tensors.is_empty() && fresh.steps() == 0);
 
     let mut sgd = Optimizer::over(parameters, Sgd::new(0.1));
     let error = sgd.load_state(&good).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "load_state: expected groups of SGD, got Adam"
-    );
+    assert_eq!(error.to_string(), "load_state: expected groups of SGD, got Adam");
     fresh.load_state(&good).unwrap();
     assert_eq!(fresh.state().progress, good.progress);
 }
@@ -450,9 +347,7 @@ fn clipping_is_pytorchs() -> Result<()> {
     let fixture = Fixture::read();
     let parameters = fixture.parameters();
     let flat = |gradients: &Gradients<f64>| {
-        let gradients = gradients
-            .iter()
-            .map(|(_, gradient)| gradient.to_vec().unwrap());
+        let gradients = gradients.iter().map(|(_, gradient)| gradient.to_vec().unwrap());
         gradients.collect::<Vec<_>>().concat()
     };
     for clip in &fixture.clip {
@@ -474,14 +369,7 @@ fn clipping_reports_norms_that_are_not_finite_and_refuses_senseless_limits() {
     let mut gradients = fixture.gradients(2, &parameters);
     gradients.set(parameters[1].id(), tensor(&[f64::NAN, 1.0], &[2]));
     assert!(clip_grad_norm(&mut gradients, 1.0).unwrap().is_nan());
-    assert!(
-        gradients
-            .by_id(parameters[0].id())
-            .unwrap()
-            .to_vec()
-            .unwrap()[0]
-            .is_nan()
-    );
+    assert!(gradients.by_id(parameters[0].id()).unwrap().to_vec().unwrap()[0].is_nan());
     for limit in [0.0, -1.0, f64::NAN] {
         assert!(clip_grad_norm(&mut gradients, limit).is_err());
         assert!(clip_grad_value(&mut gradients, limit).is_err());

@@ -64,11 +64,7 @@ impl Device {
         Err(Error::new(
             ErrorKind::Device,
             op,
-            format!(
-                "expected tensors on one device, got {} and {}",
-                self.name(),
-                other.name()
-            ),
+            format!("expected tensors on one device, got {} and {}", self.name(), other.name()),
         ))
     }
 }

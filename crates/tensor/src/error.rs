@@ -49,12 +49,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `op` with a message that says what was expected and what came.
     pub fn new(kind: ErrorKind, op: impl Into<String>, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner {
-            kind,
-            op: op.into(),
-            path: None,
-            message: message.into(),
-        }))
+        Error(Box::new(Inner { kind, op: op.into(), path: None, message: message.into() }))
     }
 
     /// Shapes that do not fit.
@@ -90,9 +85,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            op, path, message, ..
-        } = &*self.0;
+        let Inner { op, path, message, .. } = &*self.0;
         match path {
             Some(path) => write!(f, "{op} in {path}: {message}"),
             None => write!(f, "{op}: {message}"),

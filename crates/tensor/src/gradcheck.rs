@@ -26,10 +26,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            step: 1e-5,
-            tolerance: 1e-6,
-        }
+        Options { step: 1e-5, tolerance: 1e-6 }
     }
 }
 
@@ -55,12 +52,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Error(error) => error.fmt(f),
-            Failure::Mismatch {
-                input,
-                index,
-                analytic,
-                numeric,
-            } => write!(
+            Failure::Mismatch { input, index, analytic, numeric } => write!(
                 f,
                 "gradcheck: the gradient of input {input} at element {index} is {analytic}, \
                  central differences give {numeric}"
@@ -120,14 +112,9 @@ pub fn gradcheck_with(
             };
             let numeric = (moved(options.step)? - moved(-options.step)?) / (2.0 * options.step);
             let scale = analytic.abs().max(numeric.abs()).max(1.0);
-            // Written so that NaN fails.
-            if !((analytic - numeric).abs() <= options.tolerance * scale) {
-                return Err(Failure::Mismatch {
-                    input: number,
-                    index,
-                    analytic,
-                    numeric,
-                });
+            let difference = (analytic - numeric).abs();
+            if difference > options.tolerance * scale || difference.is_nan() {
+                return Err(Failure::Mismatch { input: number, index, analytic, numeric });
             }
         }
     }

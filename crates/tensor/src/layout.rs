@@ -25,11 +25,7 @@ impl Layout {
             *slot = stride;
             stride *= size.max(1) as isize;
         }
-        Layout {
-            shape: shape.to_vec(),
-            strides,
-            offset: 0,
-        }
+        Layout { shape: shape.to_vec(), strides, offset: 0 }
     }
 
     /// The number of elements that the layout visits.
@@ -56,11 +52,7 @@ impl Layout {
             Some(own) if self.shape[own] == shape[axis] => self.strides[own],
             _ => 0,
         });
-        Layout {
-            strides: strides.collect(),
-            shape: shape.to_vec(),
-            offset: self.offset,
-        }
+        Layout { strides: strides.collect(), shape: shape.to_vec(), offset: self.offset }
     }
 
     /// The axes in another order.
@@ -76,9 +68,8 @@ impl Layout {
     pub fn slice(&self, axis: usize, start: usize, count: usize, step: usize) -> Self {
         let mut layout = self.clone();
         if count > 0 {
-            layout.offset = layout
-                .offset
-                .saturating_add_signed(start as isize * layout.strides[axis]);
+            layout.offset =
+                layout.offset.saturating_add_signed(start as isize * layout.strides[axis]);
         }
         layout.shape[axis] = count;
         layout.strides[axis] *= step as isize;
@@ -89,9 +80,7 @@ impl Layout {
     pub fn flip(&self, axis: usize) -> Self {
         let mut layout = self.clone();
         let last = layout.shape[axis].saturating_sub(1) as isize;
-        layout.offset = layout
-            .offset
-            .saturating_add_signed(last * layout.strides[axis]);
+        layout.offset = layout.offset.saturating_add_signed(last * layout.strides[axis]);
         layout.strides[axis] = -layout.strides[axis];
         layout
     }

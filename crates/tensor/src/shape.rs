@@ -101,10 +101,7 @@ impl Axes {
         for &axis in list {
             let axis = resolve_axis(op, axis, rank)?;
             if axes.contains(&axis) {
-                return Err(Error::argument(
-                    op,
-                    format!("expected each axis once, got {list:?}"),
-                ));
+                return Err(Error::argument(op, format!("expected each axis once, got {list:?}")));
             }
             axes.push(axis);
         }
@@ -115,11 +112,7 @@ impl Axes {
 
 /// One axis, counted from the end if negative, as an index below `rank`.
 pub(crate) fn resolve_axis(op: &str, axis: isize, rank: usize) -> Result<usize> {
-    let index = if axis < 0 {
-        axis.checked_add_unsigned(rank)
-    } else {
-        Some(axis)
-    };
+    let index = if axis < 0 { axis.checked_add_unsigned(rank) } else { Some(axis) };
     match index {
         Some(index) if index >= 0 && (index as usize) < rank => Ok(index as usize),
         _ => Err(Error::argument(
@@ -168,9 +161,7 @@ axes_from_integer!(i32, isize, usize);
 pub(crate) fn broadcast(op: &str, a: &[usize], b: &[usize]) -> Result<Shape> {
     let rank = a.len().max(b.len());
     let size = |shape: &[usize], axis: usize| {
-        (axis + shape.len())
-            .checked_sub(rank)
-            .map_or(1, |index| shape[index])
+        (axis + shape.len()).checked_sub(rank).map_or(1, |index| shape[index])
     };
     (0..rank)
         .map(|axis| match (size(a, axis), size(b, axis)) {

@@ -60,13 +60,7 @@ impl Layer {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let given = arguments.layer.map(|layer| {
-        let Arguments {
-            input,
-            kernel,
-            stride,
-            padding,
-            ..
-        } = arguments;
+        let Arguments { input, kernel, stride, padding, .. } = arguments;
         Case {
             dilation: arguments.dilation,
             output_padding: arguments.output_padding,
@@ -107,18 +101,16 @@ fn row(case: &Case) -> Result<serde_json::Value> {
 fn describe(case: &Case) -> Result<(), Failure> {
     let summary = case.summary()?;
     let row = &summary.rows[0];
-    let Case {
-        input: i,
-        kernel: k,
-        stride: s,
-        padding: p,
-        dilation: d,
-        ..
-    } = case;
+    let Case { input: i, kernel: k, stride: s, padding: p, dilation: d, .. } = case;
     print(format_args!("{} ({})", case.name, row.kind))?;
-    print(format_args!("  i={i} k={k} s={s} p={p} d={d}: output = {} = {}", case.formula, row.output[1]))?;
-    print(format_args!("  shape [1, 1, {i}, {i}] -> [1, {}, {}, {}], {} parameters",
-        row.output[0], row.output[1], row.output[2], summary.parameters))?;
+    print(format_args!(
+        "  i={i} k={k} s={s} p={p} d={d}: output = {} = {}",
+        case.formula, row.output[1]
+    ))?;
+    print(format_args!(
+        "  shape [1, 1, {i}, {i}] -> [1, {}, {}, {}], {} parameters",
+        row.output[0], row.output[1], row.output[2], summary.parameters
+    ))?;
     let layer = case.layer(&Init::seed(1))?;
     let key = Key::new(1, Purpose::Other(1));
     let x = Tensor::uniform([1, 1, *i, *i], (0.0, 1.0), &key, &Device::cpu())?;

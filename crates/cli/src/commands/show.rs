@@ -80,18 +80,10 @@ enum What {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.what {
-        What::Kernels {
-            network,
-            layer,
-            out,
-        } => kernels(&network, layer.as_deref(), &out),
-        What::Activations {
-            network,
-            layer,
-            image,
-            index,
-            out,
-        } => activations(&network, &layer, (image, index), &out),
+        What::Kernels { network, layer, out } => kernels(&network, layer.as_deref(), &out),
+        What::Activations { network, layer, image, index, out } => {
+            activations(&network, &layer, (image, index), &out)
+        }
         What::Batch { count, seed, out } => batch(count, seed, &out),
         What::Sliding { case, still, out } => {
             let cases = match case {
@@ -125,10 +117,7 @@ fn kernels(network: &str, layer: Option<&str>, out: &Path) -> Result<(), Failure
         _ => (outputs * inputs, 1),
     };
     let tiles = Tile::split(&weight.tensor().to_vec()?, [count, channels, height, width])?;
-    let style = GridStyle {
-        zoom: 8,
-        ..GridStyle::default()
-    };
+    let style = GridStyle { zoom: 8, ..GridStyle::default() };
     write_grid(&tiles, &style, out)
 }
 
@@ -166,11 +155,8 @@ fn activations(
         return Err("expected maps with two axes".into());
     };
     let tiles = Tile::split(&output.to_vec()?, [channels, 1, height, width])?;
-    let style = GridStyle {
-        zoom: (56 / height).max(1),
-        scale: Scale::PerTile,
-        ..GridStyle::default()
-    };
+    let style =
+        GridStyle { zoom: (56 / height).max(1), scale: Scale::PerTile, ..GridStyle::default() };
     write_grid(&tiles, &style, out)
 }
 
@@ -182,11 +168,7 @@ fn batch(count: usize, seed: u64, out: &Path) -> Result<(), Failure> {
     let mut batches = Loader::new(&digits).batch(count).shuffle(seed).epoch(0);
     let (images, labels) = batches.next().ok_or("expected a batch")??.to(&Device::cpu())?;
     let tiles = Tile::split(&images.to_vec()?, [count, 1, 28, 28])?;
-    let style = GridStyle {
-        zoom: 4,
-        scale: Scale::Fixed(0.0, 1.0),
-        ..GridStyle::default()
-    };
+    let style = GridStyle { zoom: 4, scale: Scale::Fixed(0.0, 1.0), ..GridStyle::default() };
     write_grid(&tiles, &style, out)?;
     let labels: Vec<String> = labels.to_vec()?.iter().map(i64::to_string).collect();
     print(labels.join(" "))

@@ -52,11 +52,7 @@ pub struct Series {
 impl Series {
     /// A solid curve.
     pub fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        Self {
-            name: name.into(),
-            points,
-            dashed: false,
-        }
+        Self { name: name.into(), points, dashed: false }
     }
 }
 
@@ -100,12 +96,6 @@ pub struct Panel {
     pub series: Vec<Series>,
 }
 
-/// One panel with a title.
-pub fn curves_svg(title: &str, series: &[Series], x: Axis, y: Axis) -> Result<String> {
-    let series = series.to_vec();
-    figure_svg(title, &[Panel { x, y, series }])
-}
-
 /// The figure of a run: losses on the left, accuracies on the right.
 ///
 /// `columns` are the epoch table's, by name; `epochs` is the horizontal axis of them all. A column
@@ -145,10 +135,7 @@ fn draw_figure(svg: &mut String, title: &str, panels: &[Panel]) -> Result<()> {
     let size = (PANEL.0 * panels.len() as u32, PANEL.1);
     let root = SVGBackend::with_string(svg, size).into_drawing_area();
     root.fill(&WHITE).map_err(drawing)?;
-    let body = root
-        .margin(6, 0, 0, 0)
-        .titled(title, ("sans-serif", 26))
-        .map_err(drawing)?;
+    let body = root.margin(6, 0, 0, 0).titled(title, ("sans-serif", 26)).map_err(drawing)?;
     for (panel, area) in panels.iter().zip(body.split_evenly((1, panels.len()))) {
         draw_panel(&area, panel, &names)?;
     }
@@ -262,11 +249,7 @@ impl Range {
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
         // Where values differ by less than a billionth (of themselves, or of a decade), or have no
         // size at all, their difference is rounding, and ticks would collide.
-        let least = if scale == Scale::Logarithmic {
-            1.0
-        } else {
-            1e-200
-        };
+        let least = if scale == Scale::Logarithmic { 1.0 } else { 1e-200 };
         let size = low.abs().max(high.abs());
         let margin = if high - low > 1e-9 * size.max(least) {
             0.04 * (high - low)
@@ -299,11 +282,7 @@ impl Ranged for Range {
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
         // Light points are the grid between the ticks, and there is none.
-        let shown = if hint.weight().allow_light_points() {
-            0
-        } else {
-            self.ticks.len()
-        };
+        let shown = if hint.weight().allow_light_points() { 0 } else { self.ticks.len() };
         self.ticks[..shown].iter().map(|tick| tick.0).collect()
     }
 
@@ -330,9 +309,7 @@ fn ticks(low: f64, high: f64, whole: bool) -> Vec<(f64, String)> {
     let (first, last) = ((low / step).ceil() + 0.0, (high / step).floor());
     let places = (0..=(last - first) as usize).map(|index| (first + index as f64) * step);
     let size = low.abs().max(high.abs());
-    places
-        .map(|place| (place, label(place, step, size)))
-        .collect()
+    places.map(|place| (place, label(place, step, size))).collect()
 }
 
 /// `place` with the digits that tell it from its neighbours a `step` away.
@@ -341,11 +318,7 @@ fn label(place: f64, step: f64, size: f64) -> String {
     if size < 1e6 && finest >= -5 {
         return format!("{place:.*}", (-finest).max(0) as usize);
     }
-    let coarsest = if place == 0.0 {
-        finest
-    } else {
-        place.abs().log10().floor() as i32
-    };
+    let coarsest = if place == 0.0 { finest } else { place.abs().log10().floor() as i32 };
     format!("{place:.*e}", (coarsest - finest).max(0) as usize)
 }
 
@@ -365,10 +338,7 @@ fn ratio_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
         return ticks;
     }
     let plain = self::ticks(10_f64.powf(low), 10_f64.powf(high), false);
-    plain
-        .into_iter()
-        .map(|(value, label)| (value.log10(), label))
-        .collect()
+    plain.into_iter().map(|(value, label)| (value.log10(), label)).collect()
 }
 
 /// The ninth of the panel with the fewest points, corners first, for the legend.
@@ -397,18 +367,12 @@ fn emptiest_ninth<'a>(
         (middle[1], MiddleMiddle),
         (middle[0], MiddleLeft),
     ];
-    let emptiest = corners
-        .into_iter()
-        .chain(others)
-        .min_by_key(|ninth| ninth.0);
+    let emptiest = corners.into_iter().chain(others).min_by_key(|ninth| ninth.0);
     emptiest.map_or(UpperRight, |ninth| ninth.1)
 }
 
 fn drawing(cause: impl Display) -> Error {
-    Error::Drawing {
-        what: "curves",
-        cause: cause.to_string(),
-    }
+    Error::Drawing { what: "curves", cause: cause.to_string() }
 }
 
 #[cfg(test)]
@@ -420,13 +384,8 @@ mod tests {
     }
 
     fn one(points: Vec<(f64, f64)>) -> String {
-        curves_svg(
-            "t",
-            &[Series::new("s", points)],
-            Axis::linear("epoch"),
-            Axis::linear("loss"),
-        )
-        .unwrap()
+        curves_svg("t", &[Series::new("s", points)], Axis::linear("epoch"), Axis::linear("loss"))
+            .unwrap()
     }
 
     fn count(svg: &str, what: &str) -> usize {
@@ -435,33 +394,16 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_epochs_whole() {
-        assert_eq!(
-            labels(ticks(0.31, 1.34, false)),
-            ["0.4", "0.6", "0.8", "1.0", "1.2"]
-        );
+        assert_eq!(labels(ticks(0.31, 1.34, false)), ["0.4", "0.6", "0.8", "1.0", "1.2"]);
         assert_eq!(labels(ticks(0.92, 3.08, true)), ["1", "2", "3"]);
-        assert_eq!(
-            labels(ticks(-0.4, 2.2, false)),
-            ["0.0", "0.5", "1.0", "1.5", "2.0"]
-        );
+        assert_eq!(labels(ticks(-0.4, 2.2, false)), ["0.0", "0.5", "1.0", "1.5", "2.0"]);
         assert_eq!(
             labels(ticks(-1e-7, 2.1e-7, false)),
-            [
-                "-1.0e-7", "-5e-8", "0e0", "5e-8", "1.0e-7", "1.5e-7", "2.0e-7"
-            ]
+            ["-1.0e-7", "-5e-8", "0e0", "5e-8", "1.0e-7", "1.5e-7", "2.0e-7"]
         );
-        assert_eq!(
-            labels(ratio_ticks(-5.0, -1.0)),
-            ["1e-5", "1e-4", "1e-3", "1e-2", "1e-1"]
-        );
-        assert_eq!(
-            labels(ratio_ticks(-2.1, -0.9)),
-            ["1e-2", "2e-2", "5e-2", "1e-1"]
-        );
-        assert_eq!(
-            labels(ratio_ticks(0.35, 0.42)),
-            ["2.3", "2.4", "2.5", "2.6"]
-        );
+        assert_eq!(labels(ratio_ticks(-5.0, -1.0)), ["1e-5", "1e-4", "1e-3", "1e-2", "1e-1"]);
+        assert_eq!(labels(ratio_ticks(-2.1, -0.9)), ["1e-2", "2e-2", "5e-2", "1e-1"]);
+        assert_eq!(labels(ratio_ticks(0.35, 0.42)), ["2.3", "2.4", "2.5", "2.6"]);
     }
 
     #[test]
@@ -473,33 +415,16 @@ mod tests {
     fn values_that_are_not_finite_break_the_line() {
         let whole = one((0..100).map(|i| (f64::from(i), f64::from(i))).collect());
         let gaps = one((0..100)
-            .map(|i| {
-                (
-                    f64::from(i),
-                    if i % 40 == 39 { f64::NAN } else { f64::from(i) },
-                )
-            })
+            .map(|i| (f64::from(i), if i % 40 == 39 { f64::NAN } else { f64::from(i) }))
             .collect());
-        assert_eq!(
-            count(&gaps, r#"stroke-width="2""#),
-            count(&whole, r#"stroke-width="2""#) + 2
-        );
+        assert_eq!(count(&gaps, r#"stroke-width="2""#), count(&whole, r#"stroke-width="2""#) + 2);
         assert!(!gaps.contains("NaN"));
     }
 
     #[test]
     fn degenerate_series_are_drawn() {
-        let hopeless = [
-            f64::NAN,
-            f64::INFINITY,
-            f64::NEG_INFINITY,
-            f64::MAX,
-            -f64::MAX,
-        ];
-        assert_eq!(
-            count(&one(hopeless.map(|y| (1.0, y)).to_vec()), "<circle"),
-            0
-        );
+        let hopeless = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -f64::MAX];
+        assert_eq!(count(&one(hopeless.map(|y| (1.0, y)).to_vec()), "<circle"), 0);
         for constant in [0.0, 0.5, -3.0, 7e8, 5e-324, 1e-199, 1e99, 1e16] {
             let svg = one(vec![(0.0, constant), (1.0, constant), (2.0, constant)]);
             assert_eq!(count(&svg, "<circle"), 3, "{constant}");
@@ -513,9 +438,7 @@ mod tests {
 
     #[test]
     fn a_logarithmic_axis_skips_what_is_not_positive() {
-        let rates = [0.0, 1e-4, 1e-3, -1.0, 1e-2]
-            .map(|rate| (rate, 1.0))
-            .to_vec();
+        let rates = [0.0, 1e-4, 1e-3, -1.0, 1e-2].map(|rate| (rate, 1.0)).to_vec();
         let svg = curves_svg(
             "lr",
             &[Series::new("s", rates)],
@@ -542,9 +465,7 @@ mod tests {
         assert_eq!(count(&svg, r##"r="3" opacity="1" fill="#D55E00""##), 4);
         assert!(svg.contains("vgg4 &lt;cifar10&gt;"));
         assert!(!svg.contains("seconds"));
-        let message = run_svg("empty", &epochs, &columns[3..])
-            .unwrap_err()
-            .to_string();
+        let message = run_svg("empty", &epochs, &columns[3..]).unwrap_err().to_string();
         assert_eq!(message, "figure `empty` has no curves to draw");
     }
 }

@@ -77,16 +77,8 @@ pub fn sliding_svg(scene: &Sliding, motion: Motion) -> Result<String> {
     let mut axes = [Axis::new(scene, 0)?, Axis::new(scene, 1)?];
     let [width, height] = arrange(&mut axes, text_width(scene));
     let [rows, columns] = axes;
-    let drawing = Drawing {
-        rows,
-        columns,
-        motion,
-    };
-    let title = scene
-        .title
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;");
+    let drawing = Drawing { rows, columns, motion };
+    let title = scene.title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     Ok(format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img"
  font-family="sans-serif" font-size="13" fill="#333333">
@@ -104,10 +96,7 @@ pub fn sliding_svg(scene: &Sliding, motion: Motion) -> Result<String> {
 
 /// Room for the heading's text by its length, since no font is at hand to measure it.
 fn text_width(scene: &Sliding) -> usize {
-    let (title, caption) = (
-        scene.title.chars().count() * 10,
-        caption(scene).chars().count() * 7,
-    );
+    let (title, caption) = (scene.title.chars().count() * 10, caption(scene).chars().count() * 7);
     title.max(caption).max(440)
 }
 
@@ -120,40 +109,25 @@ fn arrange([rows, columns]: &mut [Axis; 2], text: usize) -> [usize; 2] {
     let tallest = rows.length.max(rows.output);
     rows.field_at = HEADER + (tallest - rows.length) * CELL / 2;
     rows.output_at = HEADER + (tallest - rows.output) * CELL / 2;
-    [
-        width + 2 * MARGIN,
-        HEADER + tallest * CELL + MARGIN + FOOTER,
-    ]
+    [width + 2 * MARGIN, HEADER + tallest * CELL + MARGIN + FOOTER]
 }
 
 /// The sizes in words, such as `input 4×4 · kernel 3×3 · stride 1 · ... → output 2×2`.
 fn caption(scene: &Sliding) -> String {
     let size = |[rows, columns]: [usize; 2]| format!("{rows}×{columns}");
     let both = |[rows, columns]: [String; 2]| {
-        if rows == columns {
-            rows
-        } else {
-            format!("{rows} by {columns}")
-        }
+        if rows == columns { rows } else { format!("{rows} by {columns}") }
     };
     let number = |pair: [usize; 2]| both(pair.map(|value| value.to_string()));
     let side = |[before, after]: [usize; 2]| {
-        if before == after {
-            before.to_string()
-        } else {
-            format!("({before}, {after})")
-        }
+        if before == after { before.to_string() } else { format!("({before}, {after})") }
     };
     [
         format!("input {}", size(scene.input)),
         format!("kernel {}", size(scene.kernel)),
         format!("stride {}", number(scene.stride)),
         format!("padding {}", both(scene.padding.map(side))),
-        format!(
-            "dilation {} → output {}",
-            number(scene.dilation),
-            size(scene.output)
-        ),
+        format!("dilation {} → output {}", number(scene.dilation), size(scene.output)),
     ]
     .join(" · ")
 }
@@ -185,32 +159,15 @@ enum Cell {
 
 impl Axis {
     fn new(scene: &Sliding, index: usize) -> Result<Self> {
-        let Sliding {
-            input,
-            kernel,
-            stride,
-            dilation,
-            output,
-            ..
-        } = scene;
+        let Sliding { input, kernel, stride, dilation, output, .. } = scene;
         let [i, k, s, d, o] = [input, kernel, stride, dilation, output].map(|sizes| sizes[index]);
         let [before, after] = scene.padding[index];
-        let fail = |why| {
-            refuse(format!(
-                "sliding window `{}`, axis {index}: {why}",
-                scene.title
-            ))
-        };
+        let fail = |why| refuse(format!("sliding window `{}`, axis {index}: {why}", scene.title));
         if [i, k, s, d, o].contains(&0) {
             return fail("input, kernel, stride, dilation and output expect 1 or more".into());
         }
-        if [i, k, s, d, o, before, after]
-            .iter()
-            .any(|size| *size > LONGEST)
-        {
-            return fail(format!(
-                "a legible drawing expects sizes of {LONGEST} or less"
-            ));
+        if [i, k, s, d, o, before, after].iter().any(|size| *size > LONGEST) {
+            return fail(format!("a legible drawing expects sizes of {LONGEST} or less"));
         }
         let reach = d * (k - 1);
         if scene.transposed && before > reach {
@@ -302,10 +259,8 @@ impl Drawing {
         let mut cells = String::new();
         for (row, column) in pairs(self.rows.length, self.columns.length) {
             if kind == self.rows.cell(row).max(self.columns.cell(column)) {
-                let (x, y) = (
-                    self.columns.field_at + column * CELL,
-                    self.rows.field_at + row * CELL,
-                );
+                let (x, y) =
+                    (self.columns.field_at + column * CELL, self.rows.field_at + row * CELL);
                 cells += &rectangle([x, y], [CELL; 2], "");
             }
         }
@@ -339,10 +294,7 @@ impl Drawing {
     fn window(&self) -> String {
         let mut taps = String::new();
         for (row, column) in pairs(self.rows.kernel, self.columns.kernel) {
-            let (x, y) = (
-                column * self.columns.dilation * CELL,
-                row * self.rows.dilation * CELL,
-            );
+            let (x, y) = (column * self.columns.dilation * CELL, row * self.rows.dilation * CELL);
             taps += &rectangle([x, y], [CELL; 2], "");
         }
         let outline = rectangle([0; 2], [self.columns.extent(), self.rows.extent()], FRAME);
@@ -395,18 +347,12 @@ impl Drawing {
 
     fn window_corner(&self, position: usize) -> [usize; 2] {
         let across = self.columns.output;
-        [
-            self.columns.window(position % across),
-            self.rows.window(position / across),
-        ]
+        [self.columns.window(position % across), self.rows.window(position / across)]
     }
 
     fn output_corner(&self, position: usize) -> [usize; 2] {
         let across = self.columns.output;
-        [
-            self.columns.computed(position % across),
-            self.rows.computed(position / across),
-        ]
+        [self.columns.computed(position % across), self.rows.computed(position / across)]
     }
 }
 
@@ -449,26 +395,15 @@ mod tests {
     }
 
     fn transposed(sizes: [usize; 6]) -> Sliding {
-        Sliding {
-            transposed: true,
-            ..scene(sizes)
-        }
+        Sliding { transposed: true, ..scene(sizes) }
     }
 
     /// Cells of padding, inserted zeros and input in the field, and taps of the window.
     fn census(scene: &Sliding) -> [usize; 4] {
         let svg = sliding_svg(scene, Motion::Still(0)).unwrap();
         [PADDING, INSERTED, INPUT, TAP].map(|style| {
-            let group = svg
-                .split(&format!("<g {style}>"))
-                .nth(1)
-                .unwrap_or_default();
-            group
-                .split("</g>")
-                .next()
-                .unwrap_or_default()
-                .matches("<rect")
-                .count()
+            let group = svg.split(&format!("<g {style}>")).nth(1).unwrap_or_default();
+            group.split("</g>").next().unwrap_or_default().matches("<rect").count()
         })
     }
 
@@ -521,21 +456,11 @@ mod tests {
     fn a_still_shows_one_position_and_does_not_move() {
         let direct = scene([4, 3, 1, 0, 1, 2]);
         let filled = |motion| {
-            sliding_svg(&direct, motion)
-                .unwrap()
-                .matches(r#"<g fill-opacity="0.75""#)
-                .count()
+            sliding_svg(&direct, motion).unwrap().matches(r#"<g fill-opacity="0.75""#).count()
         };
-        assert_eq!(
-            [0, 2, 3, 99].map(|position| filled(Motion::Still(position))),
-            [1, 3, 4, 4]
-        );
+        assert_eq!([0, 2, 3, 99].map(|position| filled(Motion::Still(position))), [1, 3, 4, 4]);
         assert_eq!(filled(Motion::Animated), 1);
-        assert!(
-            !sliding_svg(&direct, Motion::Still(1))
-                .unwrap()
-                .contains("animate")
-        );
+        assert!(!sliding_svg(&direct, Motion::Still(1)).unwrap().contains("animate"));
     }
 
     #[test]
@@ -556,11 +481,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_drawn_is_an_error() {
-        let message = |scene: &Sliding| {
-            sliding_svg(scene, Motion::Animated)
-                .unwrap_err()
-                .to_string()
-        };
+        let message =
+            |scene: &Sliding| sliding_svg(scene, Motion::Animated).unwrap_err().to_string();
         assert_eq!(
             message(&scene([4, 3, 1, 0, 1, 3])),
             "sliding window `t`, axis 0: output 3 does not fit input 4, kernel 3, stride 1, dilation 1, padding 0 and 0"

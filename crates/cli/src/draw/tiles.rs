@@ -36,9 +36,7 @@ impl Tile {
     pub fn split(values: &[f32], shape: [usize; 4]) -> Result<Vec<Self>> {
         let [_, channels, height, width] = shape;
         let (expected, came) = (
-            shape
-                .iter()
-                .fold(1, |product: usize, side| product.saturating_mul(*side)),
+            shape.iter().fold(1, |product: usize, side| product.saturating_mul(*side)),
             values.len(),
         );
         if expected == 0 || came != expected {
@@ -47,13 +45,7 @@ impl Tile {
             ));
         }
         let tiles = values.chunks_exact(channels * height * width);
-        Ok(tiles
-            .map(|pixels| Self {
-                width,
-                height,
-                pixels: pixels.to_vec(),
-            })
-            .collect())
+        Ok(tiles.map(|pixels| Self { width, height, pixels: pixels.to_vec() }).collect())
     }
 
     fn size(&self) -> String {
@@ -78,11 +70,7 @@ impl Tile {
 fn shade(value: f32, (low, high): (f32, f32)) -> u8 {
     // In f64, since the difference of two finite f32 may overflow.
     let [value, low, high] = [value, low, high].map(f64::from);
-    let level = if high > low {
-        (value - low) / (high - low)
-    } else {
-        0.5
-    };
+    let level = if high > low { (value - low) / (high - low) } else { 0.5 };
     (level.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
@@ -113,12 +101,7 @@ pub struct GridStyle {
 impl Default for GridStyle {
     /// Eight a row, two pixels apart, one scale for all, as torchvision's `make_grid`.
     fn default() -> Self {
-        Self {
-            per_row: 8,
-            gap: 2,
-            zoom: 1,
-            scale: Scale::Shared,
-        }
+        Self { per_row: 8, gap: 2, zoom: 1, scale: Scale::Shared }
     }
 }
 
@@ -157,11 +140,8 @@ fn checked(tiles: &[Tile]) -> Result<&Tile> {
     };
     let expected = first.size();
     for (index, tile) in tiles.iter().enumerate() {
-        let (size, area, values) = (
-            tile.size(),
-            tile.width.saturating_mul(tile.height),
-            tile.pixels.len(),
-        );
+        let (size, area, values) =
+            (tile.size(), tile.width.saturating_mul(tile.height), tile.pixels.len());
         if size != expected {
             return refuse(format!("tile {index} is {size}, the first is {expected}"));
         }
@@ -186,14 +166,9 @@ fn sheet_size(tile: &Tile, columns: usize, count: usize, style: &GridStyle) -> R
         let pitch = length.saturating_mul(zoom).saturating_add(style.gap);
         tiles.saturating_mul(pitch).saturating_add(style.gap)
     };
-    let (width, height) = (
-        side(columns, tile.width),
-        side(count.div_ceil(columns), tile.height),
-    );
+    let (width, height) = (side(columns, tile.width), side(count.div_ceil(columns), tile.height));
     if width.saturating_mul(height) > LARGEST {
-        return refuse(format!(
-            "a sheet of {width}x{height} pixels is too large; lower the zoom"
-        ));
+        return refuse(format!("a sheet of {width}x{height} pixels is too large; lower the zoom"));
     }
     Ok((width as u32, height as u32))
 }
@@ -201,22 +176,15 @@ fn sheet_size(tile: &Tile, columns: usize, count: usize, style: &GridStyle) -> R
 /// The least and greatest finite value; equal if there is none to tell apart.
 fn range(tiles: &[Tile]) -> (f32, f32) {
     let values = tiles.iter().flat_map(|tile| &tile.pixels).copied();
-    let extremes = values
-        .filter(|value| value.is_finite())
-        .map(|value| (value, value));
-    extremes
-        .reduce(|(low, high), (value, _)| (low.min(value), high.max(value)))
-        .unwrap_or_default()
+    let extremes = values.filter(|value| value.is_finite()).map(|value| (value, value));
+    extremes.reduce(|(low, high), (value, _)| (low.min(value), high.max(value))).unwrap_or_default()
 }
 
 /// The bytes of a PNG file.
 pub fn png(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     let written = picture.write_to(&mut bytes, ImageFormat::Png);
-    written.map_err(|cause| Error::Drawing {
-        what: "tiles",
-        cause: cause.to_string(),
-    })?;
+    written.map_err(|cause| Error::Drawing { what: "tiles", cause: cause.to_string() })?;
     Ok(bytes.into_inner())
 }
 
@@ -225,11 +193,7 @@ mod tests {
     use super::*;
 
     fn tile(width: usize, height: usize, pixels: &[f32]) -> Tile {
-        Tile {
-            width,
-            height,
-            pixels: pixels.to_vec(),
-        }
+        Tile { width, height, pixels: pixels.to_vec() }
     }
 
     fn grey(pixels: &[f32]) -> Tile {
@@ -237,12 +201,7 @@ mod tests {
     }
 
     fn drawn(tiles: &[Tile], scale: Scale) -> RgbImage {
-        let style = GridStyle {
-            per_row: 1,
-            gap: 0,
-            zoom: 1,
-            scale,
-        };
+        let style = GridStyle { per_row: 1, gap: 0, zoom: 1, scale };
         grid(tiles, &style).unwrap()
     }
 
@@ -253,17 +212,9 @@ mod tests {
     #[test]
     fn tiles_stand_where_they_should() {
         let tiles = vec![tile(3, 2, &[1.0; 6]); 3];
-        let style = GridStyle {
-            per_row: 2,
-            gap: 2,
-            zoom: 5,
-            scale: Scale::Fixed(0.0, 1.0),
-        };
+        let style = GridStyle { per_row: 2, gap: 2, zoom: 5, scale: Scale::Fixed(0.0, 1.0) };
         let sheet = grid(&tiles, &style).unwrap();
-        assert_eq!(
-            sheet.dimensions(),
-            (2 + 15 + 2 + 15 + 2, 2 + 10 + 2 + 10 + 2)
-        );
+        assert_eq!(sheet.dimensions(), (2 + 15 + 2 + 15 + 2, 2 + 10 + 2 + 10 + 2));
         for (x, y, pixel) in sheet.enumerate_pixels() {
             let (left, right) = ((2..17).contains(&x), (19..34).contains(&x));
             let (upper, lower) = ((2..12).contains(&y), (14..24).contains(&y));
@@ -277,18 +228,12 @@ mod tests {
         let tiles = [grey(&[0.0, 1.0]), grey(&[2.0, 4.0])];
         assert_eq!(shades(&drawn(&tiles, Scale::Shared)), [0, 64, 128, 255]);
         assert_eq!(shades(&drawn(&tiles, Scale::PerTile)), [0, 255, 0, 255]);
-        assert_eq!(
-            shades(&drawn(&tiles, Scale::Fixed(1.0, 3.0))),
-            [0, 0, 128, 255]
-        );
+        assert_eq!(shades(&drawn(&tiles, Scale::Fixed(1.0, 3.0))), [0, 0, 128, 255]);
     }
 
     #[test]
     fn constants_are_mid_grey_and_broken_values_do_not_set_the_scale() {
-        assert_eq!(
-            shades(&drawn(&[grey(&[7.0, 7.0])], Scale::Shared)),
-            [128, 128]
-        );
+        assert_eq!(shades(&drawn(&[grey(&[7.0, 7.0])], Scale::Shared)), [128, 128]);
         let odd = [f32::NEG_INFINITY, 0.0, f32::NAN, 1.0, f32::INFINITY];
         let picture = drawn(&[grey(&odd)], Scale::Shared);
         assert_eq!(shades(&picture), [0, 0, 255, 255, 255]);
@@ -297,10 +242,7 @@ mod tests {
             shades(&drawn(&[grey(&[f32::MIN, 0.0, f32::MAX])], Scale::Shared)),
             [0, 128, 255]
         );
-        assert_eq!(
-            *drawn(&[grey(&[f32::NAN])], Scale::PerTile).get_pixel(0, 0),
-            NOT_A_NUMBER
-        );
+        assert_eq!(*drawn(&[grey(&[f32::NAN])], Scale::PerTile).get_pixel(0, 0), NOT_A_NUMBER);
     }
 
     #[test]
@@ -315,10 +257,7 @@ mod tests {
     fn what_is_no_grid_is_an_error() {
         let message = |tiles: &[Tile], style| grid(tiles, &style).unwrap_err().to_string();
         let style = GridStyle::default();
-        assert_eq!(
-            message(&[], style),
-            "a grid expects at least one tile, got none"
-        );
+        assert_eq!(message(&[], style), "a grid expects at least one tile, got none");
         assert_eq!(
             message(&[grey(&[1.0]), grey(&[1.0, 2.0])], style),
             "tile 1 is 2x1, the first is 1x1"
@@ -329,31 +268,13 @@ mod tests {
             "tile 0 of 1x1 expects 1 or 3 values a pixel, got 2 values"
         );
         assert!(
-            message(
-                &[grey(&[1.0])],
-                GridStyle {
-                    per_row: 0,
-                    ..style
-                }
-            )
-            .contains("got 0 and 1")
+            message(&[grey(&[1.0])], GridStyle { per_row: 0, ..style }).contains("got 0 and 1")
         );
         assert!(
-            message(
-                &[grey(&[1.0])],
-                GridStyle {
-                    zoom: 1 << 20,
-                    ..style
-                }
-            )
-            .contains("lower the zoom")
+            message(&[grey(&[1.0])], GridStyle { zoom: 1 << 20, ..style })
+                .contains("lower the zoom")
         );
-        let message = Tile::split(&[0.0; 5], [2, 1, 1, 3])
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            message,
-            "tiles of shape [2, 1, 1, 3] expect 6 values, got 5"
-        );
+        let message = Tile::split(&[0.0; 5], [2, 1, 1, 3]).unwrap_err().to_string();
+        assert_eq!(message, "tiles of shape [2, 1, 1, 3] expect 6 values, got 5");
     }
 }

@@ -47,11 +47,7 @@ impl<T: Element> Buffer<T> {
     /// Like [`Vec::with_capacity`], if the size in bytes exceeds `isize::MAX`.
     pub fn for_overwrite(len: usize) -> Self {
         let bytes = len.checked_mul(size_of::<T>()).expect("capacity overflow");
-        let mut buffer = Self {
-            block: Block::acquire(bytes),
-            len,
-            elements: PhantomData,
-        };
+        let mut buffer = Self { block: Block::acquire(bytes), len, elements: PhantomData };
         if !any_bytes_are_valid::<T>() {
             buffer.fill_bytes(0);
         } else if cfg!(debug_assertions) {
@@ -92,13 +88,7 @@ impl<T: Element> Buffer<T> {
     /// Sets every byte. The caller chooses one that makes a valid element.
     fn fill_bytes(&mut self, byte: u8) {
         // SAFETY: the block holds at least `len` elements and is ours alone while `self` is borrowed.
-        unsafe {
-            self.block
-                .pointer()
-                .as_ptr()
-                .cast::<T>()
-                .write_bytes(byte, self.len)
-        }
+        unsafe { self.block.pointer().as_ptr().cast::<T>().write_bytes(byte, self.len) }
     }
 }
 

@@ -82,10 +82,7 @@ impl Block {
     /// A block of at least `bytes` bytes: a cached one if there is one, else cleared new memory.
     pub(super) fn acquire(bytes: usize) -> Self {
         if bytes == 0 {
-            return Self {
-                pointer: empty(),
-                class: None,
-            };
+            return Self { pointer: empty(), class: None };
         }
         let class = class_of(bytes);
         let cached = lock(&FREE[class]).pop();
@@ -98,10 +95,7 @@ impl Block {
         };
         let in_use = IN_USE.fetch_add(class_size(class), Ordering::Relaxed) + class_size(class);
         HIGH_WATER.fetch_max(in_use, Ordering::Relaxed);
-        Self {
-            pointer,
-            class: Some(class),
-        }
+        Self { pointer, class: Some(class) }
     }
 
     pub(super) fn pointer(&self) -> NonNull<u8> {

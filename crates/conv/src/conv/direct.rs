@@ -87,11 +87,7 @@ impl<'a> Direct<'a> {
 
     /// Visits every output row of a plane, and for each row every tap.
     fn for_each_row(&self, mut visit: impl FnMut(Row)) {
-        let ConvShape {
-            input: [_, height, width],
-            output,
-            ..
-        } = self.shape;
+        let ConvShape { input: [_, height, width], output, .. } = self.shape;
         for row in 0..output[0] * output[1] {
             let (z, y) = (row / output[1], row % output[1]);
             for (index, Tap { place, inside }) in self.taps.iter().enumerate() {
@@ -120,31 +116,16 @@ pub(super) fn forward<T: Float>(
     output: &mut [T],
 ) {
     let (direct, stride) = (Direct::of(shape), shape.spec.stride[2]);
-    output
-        .par_chunks_exact_mut(direct.output)
-        .enumerate()
-        .for_each(|(plane, output)| {
-            output.fill(bias.map_or(T::ZERO, |bias| bias[plane % shape.out_channels]));
-            for source in direct.inputs_of(plane) {
-                let weight = &weight[direct.weights(plane, source)];
-                let input = direct.input_plane(input, source);
-                direct.for_each_row(
-                    |Row {
-                         tap,
-                         outputs,
-                         input: first,
-                     }| {
-                        add_scaled(
-                            &mut output[outputs],
-                            1,
-                            weight[tap],
-                            &input[first..],
-                            stride,
-                        );
-                    },
-                );
-            }
-        });
+    output.par_chunks_exact_mut(direct.output).enumerate().for_each(|(plane, output)| {
+        output.fill(bias.map_or(T::ZERO, |bias| bias[plane % shape.out_channels]));
+        for source in direct.inputs_of(plane) {
+            let weight = &weight[direct.weights(plane, source)];
+            let input = direct.input_plane(input, source);
+            direct.for_each_row(|Row { tap, outputs, input: first }| {
+                add_scaled(&mut output[outputs], 1, weight[tap], &input[first..], stride);
+            });
+        }
+    });
 }
 
 /// See [`super::input_gradient`].
@@ -155,31 +136,16 @@ pub(super) fn input_gradient<T: Float>(
     grad_input: &mut [T],
 ) {
     let (direct, stride) = (Direct::of(shape), shape.spec.stride[2]);
-    grad_input
-        .par_chunks_exact_mut(direct.input)
-        .enumerate()
-        .for_each(|(plane, grad_input)| {
-            grad_input.fill(T::ZERO);
-            for source in direct.outputs_of(plane) {
-                let weight = &weight[direct.weights(source, plane)];
-                let grad_output = direct.output_plane(grad_output, source);
-                direct.for_each_row(
-                    |Row {
-                         tap,
-                         outputs,
-                         input: first,
-                     }| {
-                        add_scaled(
-                            &mut grad_input[first..],
-                            stride,
-                            weight[tap],
-                            &grad_output[outputs],
-                            1,
-                        );
-                    },
-                );
-            }
-        });
+    grad_input.par_chunks_exact_mut(direct.input).enumerate().for_each(|(plane, grad_input)| {
+        grad_input.fill(T::ZERO);
+        for source in direct.outputs_of(plane) {
+            let weight = &weight[direct.weights(source, plane)];
+            let grad_output = direct.output_plane(grad_output, source);
+            direct.for_each_row(|Row { tap, outputs, input: first }| {
+                add_scaled(&mut grad_input[first..], stride, weight[tap], &grad_output[outputs], 1);
+            });
+        }
+    });
 }
 
 /// See [`super::weight_gradient`].
@@ -190,27 +156,20 @@ pub(super) fn weight_gradient<T: Float>(
     grad_weight: &mut [T],
 ) {
     let (direct, stride) = (Direct::of(shape), shape.spec.stride[2]);
-    grad_weight
-        .par_chunks_exact_mut(direct.taps.len())
-        .enumerate()
-        .for_each(|(index, grad_weight)| {
+    grad_weight.par_chunks_exact_mut(direct.taps.len()).enumerate().for_each(
+        |(index, grad_weight)| {
             let (channel, group_input) = (index / direct.group[0], index % direct.group[0]);
             grad_weight.fill(T::ZERO);
             for image in 0..shape.batch {
                 let plane = image * shape.out_channels + channel;
                 let grad_output = direct.output_plane(grad_output, plane);
                 let input = direct.input_plane(input, direct.inputs_of(plane).start + group_input);
-                direct.for_each_row(
-                    |Row {
-                         tap,
-                         outputs,
-                         input: first,
-                     }| {
-                        grad_weight[tap] += dot(&grad_output[outputs], &input[first..], stride);
-                    },
-                );
+                direct.for_each_row(|Row { tap, outputs, input: first }| {
+                    grad_weight[tap] += dot(&grad_output[outputs], &input[first..], stride);
+                });
             }
-        });
+        },
+    );
 }
 
 /// `target[i * target_stride] += factor * source[i * source_stride]`, until either ends.
@@ -238,21 +197,12 @@ fn add_scaled<T: Float>(
 fn dot<T: Float>(a: &[T], b: &[T], stride: usize) -> T {
     const LANES: usize = 8;
     if stride != 1 {
-        return a
-            .iter()
-            .zip(b.iter().step_by(stride))
-            .map(|(&a, &b)| a * b)
-            .sum();
+        return a.iter().zip(b.iter().step_by(stride)).map(|(&a, &b)| a * b).sum();
     }
     let b = &b[..a.len()];
     let mut lanes = [T::ZERO; LANES];
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: T = a
-        .remainder()
-        .iter()
-        .zip(b.remainder())
-        .map(|(&a, &b)| a * b)
-        .sum();
+    let rest: T = a.remainder().iter().zip(b.remainder()).map(|(&a, &b)| a * b).sum();
     for (a, b) in a.zip(b) {
         for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
             *lane += a * b;

@@ -37,11 +37,7 @@ impl Method {
     fn of(shape: &ConvShape) -> Self {
         let group =
             shape.weight_len() / shape.spec.kernel.iter().product::<usize>() / shape.spec.groups;
-        if group <= FEW_PAIRS {
-            Self::Direct
-        } else {
-            Self::Im2col
-        }
+        if group <= FEW_PAIRS { Self::Direct } else { Self::Im2col }
     }
 }
 

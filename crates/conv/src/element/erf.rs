@@ -147,10 +147,7 @@ mod tests {
         for i in -1000..=1000 {
             let x = f64::from(i) / 1000.0;
             let expected = series(x);
-            assert!(
-                (erf(x) - expected).abs() <= 1e-15 * expected.abs(),
-                "erf({x})"
-            );
+            assert!((erf(x) - expected).abs() <= 1e-15 * expected.abs(), "erf({x})");
         }
     }
 

@@ -29,11 +29,7 @@ impl<'a, T> Matrix<'a, T> {
             "a matrix of {dims:?} does not have {} elements",
             values.len()
         );
-        Self {
-            values,
-            dims,
-            strides: [dims[1], 1],
-        }
+        Self { values, dims, strides: [dims[1], 1] }
     }
 
     /// A matrix of `[rows, columns]` with the given distances from one row to the next and from one
@@ -47,25 +43,13 @@ impl<'a, T> Matrix<'a, T> {
             "a matrix of {dims:?} with strides {strides:?} reaches beyond {} elements",
             values.len()
         );
-        Self {
-            values,
-            dims,
-            strides,
-        }
+        Self { values, dims, strides }
     }
 
     /// The same elements with rows and columns exchanged.
     pub fn transposed(self) -> Self {
-        let Self {
-            values,
-            dims: [rows, columns],
-            strides: [row, column],
-        } = self;
-        Self {
-            values,
-            dims: [columns, rows],
-            strides: [column, row],
-        }
+        let Self { values, dims: [rows, columns], strides: [row, column] } = self;
+        Self { values, dims: [columns, rows], strides: [column, row] }
     }
 
     /// Some of the rows.
@@ -73,11 +57,7 @@ impl<'a, T> Matrix<'a, T> {
     /// # Panics
     /// If there are fewer.
     pub fn rows(self, rows: Range<usize>) -> Self {
-        let Self {
-            values,
-            dims: [_, columns],
-            strides,
-        } = self;
+        let Self { values, dims: [_, columns], strides } = self;
         assert!(
             rows.start <= rows.end && rows.end <= self.dims[0],
             "rows {rows:?} of {self_dims:?}",
@@ -85,11 +65,7 @@ impl<'a, T> Matrix<'a, T> {
         );
         // An empty block may start one stride beyond the end.
         let start = (rows.start * strides[0]).min(values.len());
-        Self {
-            values: &values[start..],
-            dims: [rows.len(), columns],
-            strides,
-        }
+        Self { values: &values[start..], dims: [rows.len(), columns], strides }
     }
 
     /// Some of the columns.
@@ -149,12 +125,7 @@ impl<'a, T> MatrixMut<'a, T> {
             "a matrix of {dims:?} does not have {} elements",
             values.len()
         );
-        Self {
-            pointer: values.as_mut_ptr(),
-            dims,
-            row_stride: dims[1],
-            owner: PhantomData,
-        }
+        Self { pointer: values.as_mut_ptr(), dims, row_stride: dims[1], owner: PhantomData }
     }
 
     /// Cuts the matrix into tiles of `[rows, columns]`, row by row; the last ones may be smaller.
@@ -162,29 +133,15 @@ impl<'a, T> MatrixMut<'a, T> {
     /// # Panics
     /// If a tile size is zero.
     pub fn tiles(self, [rows, columns]: [usize; 2]) -> impl Iterator<Item = Tile<'a, T>> {
-        let Self {
-            pointer,
-            dims,
-            row_stride,
-            ..
-        } = self;
+        let Self { pointer, dims, row_stride, .. } = self;
         cuts(dims[0], rows).flat_map(move |rows| {
             cuts(dims[1], columns).map(move |columns| {
                 // SAFETY: the tile starts at an element of this matrix.
                 let pointer = unsafe { pointer.add(rows.start * row_stride + columns.start) };
                 let dims = [rows.len(), columns.len()];
                 // The tiles do not overlap, and `self` is used up, so each is the only view of its part.
-                let matrix = MatrixMut {
-                    pointer,
-                    dims,
-                    row_stride,
-                    owner: PhantomData,
-                };
-                Tile {
-                    rows: rows.clone(),
-                    columns,
-                    matrix,
-                }
+                let matrix = MatrixMut { pointer, dims, row_stride, owner: PhantomData };
+                Tile { rows: rows.clone(), columns, matrix }
             })
         })
     }
@@ -226,7 +183,5 @@ pub struct Tile<'a, T> {
 
 /// The ranges of at most `size` that make up `0..len`.
 pub(crate) fn cuts(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> + Clone {
-    (0..len)
-        .step_by(size)
-        .map(move |start| start..len.min(start + size))
+    (0..len).step_by(size).map(move |start| start..len.min(start + size))
 }

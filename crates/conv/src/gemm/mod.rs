@@ -61,15 +61,9 @@ pub fn gemm<T: Float>(a: Matrix<'_, T>, b: Matrix<'_, T>, update: Update, c: &mu
         return product(a, b, update, &mut c);
     }
     let tiles: Vec<_> = c.tiles(tile_dims(m, n)).collect();
-    tiles.into_par_iter().for_each(
-        |Tile {
-             rows,
-             columns,
-             mut matrix,
-         }| {
-            product(a.rows(rows), b.columns(columns), update, &mut matrix);
-        },
-    );
+    tiles.into_par_iter().for_each(|Tile { rows, columns, mut matrix }| {
+        product(a.rows(rows), b.columns(columns), update, &mut matrix);
+    });
 }
 
 /// Halves the longer side of the tile until there are enough tiles or they get too small.

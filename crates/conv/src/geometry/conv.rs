@@ -76,9 +76,7 @@ impl<const N: usize> ConvSpec<N> {
     pub fn same(self) -> Result<Self, GeometryError> {
         self.validate()?;
         if self.stride != [1; N] {
-            return Err(GeometryError::SameStride {
-                stride: self.stride.to_vec(),
-            });
+            return Err(GeometryError::SameStride { stride: self.stride.to_vec() });
         }
         Ok(self.padding_sides(self.extent().map(|extent| {
             let total = extent - 1;
@@ -134,13 +132,7 @@ impl<const N: usize> ConvSpec<N> {
             let window = self.window(axis);
             let extent = window.extent();
             if *size == 0 || extent > padded {
-                return Err(GeometryError::TooSmall {
-                    axis,
-                    extent,
-                    input: *size,
-                    before,
-                    after,
-                });
+                return Err(GeometryError::TooSmall { axis, extent, input: *size, before, after });
             }
             *size = (padded - extent) / window.stride + 1;
         }
@@ -165,29 +157,20 @@ impl<const N: usize> ConvSpec<N> {
             let (window, added) = (self.window(axis), self.output_padding[axis]);
             let limit = window.stride.max(window.dilation);
             if added >= limit {
-                return Err(GeometryError::OutputPadding {
-                    axis,
-                    padding: added,
-                    limit,
-                });
+                return Err(GeometryError::OutputPadding { axis, padding: added, limit });
             }
             let [before, after] = self.padding[axis];
             let too_large = || overflow("transposed output", &[*size, before, after, added]);
-            let steps = size.checked_sub(1).ok_or(GeometryError::Empty {
-                what: "input",
-                sizes: input.to_vec(),
-            })?;
+            let steps = size
+                .checked_sub(1)
+                .ok_or(GeometryError::Empty { what: "input", sizes: input.to_vec() })?;
             let full = steps
                 .checked_mul(window.stride)
                 .and_then(|reach| checked_sum(&[reach, window.extent(), added]))
                 .ok_or_else(too_large)?;
             let padding = checked_sum(&[before, after]).ok_or_else(too_large)?;
             if padding >= full {
-                return Err(GeometryError::Cropped {
-                    axis,
-                    padding,
-                    full,
-                });
+                return Err(GeometryError::Cropped { axis, padding, full });
             }
             *size = full - padding;
         }
@@ -262,34 +245,18 @@ impl ConvShape {
     ) -> Result<Self, GeometryError> {
         let (batch, in_channels, spatial) = split_input::<N>(input)?;
         let [out_channels, group_channels] = spec.match_weight(weight)?;
-        let expected = group_channels
-            .checked_mul(spec.groups)
-            .ok_or_else(|| overflow("weight", weight))?;
+        let expected =
+            group_channels.checked_mul(spec.groups).ok_or_else(|| overflow("weight", weight))?;
         if expected != in_channels {
-            return Err(GeometryError::Channels {
-                expected,
-                input: input.to_vec(),
-            });
+            return Err(GeometryError::Channels { expected, input: input.to_vec() });
         }
         if !out_channels.is_multiple_of(spec.groups) {
             let groups = spec.groups;
-            return Err(GeometryError::Groups {
-                groups,
-                channels: out_channels,
-                role: "output",
-            });
+            return Err(GeometryError::Groups { groups, channels: out_channels, role: "output" });
         }
         let output = lift(spec.output_size(spatial)?, 1);
         let (input, spec) = (lift(spatial, 1), spec.lift());
-        Self {
-            batch,
-            in_channels,
-            out_channels,
-            input,
-            output,
-            spec,
-        }
-        .addressable()
+        Self { batch, in_channels, out_channels, input, output, spec }.addressable()
     }
 
     /// The direct convolution of which this is the transposed one: `input`,
@@ -308,33 +275,17 @@ impl ConvShape {
         let (batch, out_channels, spatial) = split_input::<N>(input)?;
         let [expected, group_channels] = spec.match_weight(weight)?;
         if expected != out_channels {
-            return Err(GeometryError::Channels {
-                expected,
-                input: input.to_vec(),
-            });
+            return Err(GeometryError::Channels { expected, input: input.to_vec() });
         }
         if !out_channels.is_multiple_of(spec.groups) {
             let groups = spec.groups;
-            return Err(GeometryError::Groups {
-                groups,
-                channels: out_channels,
-                role: "input",
-            });
+            return Err(GeometryError::Groups { groups, channels: out_channels, role: "input" });
         }
-        let in_channels = group_channels
-            .checked_mul(spec.groups)
-            .ok_or_else(|| overflow("weight", weight))?;
+        let in_channels =
+            group_channels.checked_mul(spec.groups).ok_or_else(|| overflow("weight", weight))?;
         let input = lift(spec.transposed_output_size(spatial)?, 1);
         let (output, spec) = (lift(spatial, 1), spec.lift());
-        Self {
-            batch,
-            in_channels,
-            out_channels,
-            input,
-            output,
-            spec,
-        }
-        .addressable()
+        Self { batch, in_channels, out_channels, input, output, spec }.addressable()
     }
 
     /// The windows that `spec` lays over `input`, `[batch, channels, *spatial]`, for
@@ -351,10 +302,7 @@ impl ConvShape {
         let weight: Vec<usize> = [1, channels].into_iter().chain(spec.kernel).collect();
         let shape = Self::conv(&spec.groups(1), input, &weight)?;
         let [depth, height, width] = shape.output;
-        checked_len(
-            "columns",
-            &[shape.batch, shape.weight_len(), depth, height, width],
-        )?;
+        checked_len("columns", &[shape.batch, shape.weight_len(), depth, height, width])?;
         Ok(shape)
     }
 
@@ -365,10 +313,7 @@ impl ConvShape {
 
     /// Elements of the weight.
     pub fn weight_len(&self) -> usize {
-        len(
-            &[self.out_channels, self.in_channels / self.spec.groups],
-            &self.spec.kernel,
-        )
+        len(&[self.out_channels, self.in_channels / self.spec.groups], &self.spec.kernel)
     }
 
     /// Elements of the output.
@@ -387,12 +332,8 @@ impl ConvShape {
     pub(crate) fn outputs_inside(&self, axis: usize, tap: usize) -> Range<usize> {
         let (stride, offset) = (self.spec.stride[axis], tap * self.spec.dilation[axis]);
         let first = self.spec.padding[axis][0];
-        let [low, high] = [first, first + self.input[axis]].map(|bound| {
-            bound
-                .saturating_sub(offset)
-                .div_ceil(stride)
-                .min(self.output[axis])
-        });
+        let [low, high] = [first, first + self.input[axis]]
+            .map(|bound| bound.saturating_sub(offset).div_ceil(stride).min(self.output[axis]));
         low..high
     }
 
@@ -405,21 +346,12 @@ impl ConvShape {
     /// Refuses tensors too large to address.
     fn addressable(self) -> Result<Self, GeometryError> {
         let [depth, height, width] = self.input;
-        checked_len(
-            "input",
-            &[self.batch, self.in_channels, depth, height, width],
-        )?;
+        checked_len("input", &[self.batch, self.in_channels, depth, height, width])?;
         let [depth, height, width] = self.output;
-        checked_len(
-            "output",
-            &[self.batch, self.out_channels, depth, height, width],
-        )?;
+        checked_len("output", &[self.batch, self.out_channels, depth, height, width])?;
         let [depth, height, width] = self.spec.kernel;
         let group_channels = self.in_channels / self.spec.groups;
-        checked_len(
-            "weight",
-            &[self.out_channels, group_channels, depth, height, width],
-        )?;
+        checked_len("weight", &[self.out_channels, group_channels, depth, height, width])?;
         Ok(self)
     }
 }
@@ -429,24 +361,14 @@ impl<const N: usize> ConvSpec<N> {
     fn match_weight(&self, weight: &[usize]) -> Result<[usize; 2], GeometryError> {
         self.validate()?;
         if weight.len() != N + 2 {
-            return Err(rank_error::<N>(
-                "weight",
-                "two of channels, then *kernel",
-                weight,
-            ));
+            return Err(rank_error::<N>("weight", "two of channels, then *kernel", weight));
         }
         if weight.contains(&0) {
-            return Err(GeometryError::Empty {
-                what: "weight",
-                sizes: weight.to_vec(),
-            });
+            return Err(GeometryError::Empty { what: "weight", sizes: weight.to_vec() });
         }
         if weight[2..] != self.kernel {
             let kernel = self.kernel.to_vec();
-            return Err(GeometryError::Kernel {
-                kernel,
-                weight: weight.to_vec(),
-            });
+            return Err(GeometryError::Kernel { kernel, weight: weight.to_vec() });
         }
         Ok([weight[0], weight[1]])
     }
@@ -454,15 +376,9 @@ impl<const N: usize> ConvSpec<N> {
 
 /// A product that saturates, so that no slice can be mistaken for a shape too large to exist.
 fn len(outer: &[usize], spatial: &[usize; 3]) -> usize {
-    outer
-        .iter()
-        .chain(spatial)
-        .fold(1, |product: usize, &size| product.saturating_mul(size))
+    outer.iter().chain(spatial).fold(1, |product: usize, &size| product.saturating_mul(size))
 }
 
 fn overflow(what: &'static str, sizes: &[usize]) -> GeometryError {
-    GeometryError::Overflow {
-        what,
-        sizes: sizes.to_vec(),
-    }
+    GeometryError::Overflow { what, sizes: sizes.to_vec() }
 }

@@ -29,9 +29,7 @@ impl Window {
     /// `d(k-1) + 1`, the cells from the first tap to the last. Saturating: a window as long as the
     /// address space fits no input, and is refused for that.
     fn extent(self) -> usize {
-        self.dilation
-            .saturating_mul(self.kernel.saturating_sub(1))
-            .saturating_add(1)
+        self.dilation.saturating_mul(self.kernel.saturating_sub(1)).saturating_add(1)
     }
 }
 
@@ -40,36 +38,25 @@ impl Window {
 /// The batch (the first size) may be zero; the other sizes are checked even then.
 fn checked_len(what: &'static str, sizes: &[usize]) -> Result<usize, GeometryError> {
     let first = sizes.first().copied().unwrap_or(1);
-    let rest = sizes
-        .iter()
-        .skip(1)
-        .try_fold(1usize, |product, &size| product.checked_mul(size));
+    let rest = sizes.iter().skip(1).try_fold(1usize, |product, &size| product.checked_mul(size));
     rest.filter(|&rest| {
         let len = rest.checked_mul(first.max(1));
         len.is_some_and(|len| len <= isize::MAX as usize / size_of::<f64>())
     })
     .map(|rest| rest * first)
-    .ok_or_else(|| GeometryError::Overflow {
-        what,
-        sizes: sizes.to_vec(),
-    })
+    .ok_or_else(|| GeometryError::Overflow { what, sizes: sizes.to_vec() })
 }
 
 /// A sum of cells along an axis, unless it is more than an address can tell apart.
 fn checked_sum(cells: &[usize]) -> Option<usize> {
-    let sum = cells
-        .iter()
-        .try_fold(0usize, |sum, &cells| sum.checked_add(cells))?;
+    let sum = cells.iter().try_fold(0usize, |sum, &cells| sum.checked_add(cells))?;
     (sum <= isize::MAX as usize).then_some(sum)
 }
 
 /// Refuses a setting that is zero on any axis.
 fn require_nonzero(field: &'static str, sizes: &[usize]) -> Result<(), GeometryError> {
     if sizes.contains(&0) {
-        return Err(GeometryError::Zero {
-            field,
-            sizes: sizes.to_vec(),
-        });
+        return Err(GeometryError::Zero { field, sizes: sizes.to_vec() });
     }
     Ok(())
 }
@@ -79,19 +66,12 @@ fn split_input<const N: usize>(
     input: &[usize],
 ) -> Result<(usize, usize, [usize; N]), GeometryError> {
     let [batch, channels, spatial @ ..] = input else {
-        return Err(rank_error::<N>(
-            "input",
-            "[batch, channels, *spatial]",
-            input,
-        ));
+        return Err(rank_error::<N>("input", "[batch, channels, *spatial]", input));
     };
     let spatial = <[usize; N]>::try_from(spatial)
         .map_err(|_| rank_error::<N>("input", "[batch, channels, *spatial]", input))?;
     if input[1..].contains(&0) {
-        return Err(GeometryError::Empty {
-            what: "input",
-            sizes: input.to_vec(),
-        });
+        return Err(GeometryError::Empty { what: "input", sizes: input.to_vec() });
     }
     Ok((*batch, *channels, spatial))
 }
@@ -101,22 +81,11 @@ fn rank_error<const N: usize>(
     axes: &'static str,
     sizes: &[usize],
 ) -> GeometryError {
-    GeometryError::Rank {
-        what,
-        axes,
-        expected: N + 2,
-        sizes: sizes.to_vec(),
-    }
+    GeometryError::Rank { what, axes, expected: N + 2, sizes: sizes.to_vec() }
 }
 
 /// The three axes that kernels work on: `values` on the last `N`, `fill` on those before.
 fn lift<V: Copy, const N: usize>(values: [V; N], fill: V) -> [V; 3] {
     const { assert!(N >= 1 && N <= 3, "there are one, two or three spatial axes") };
-    std::array::from_fn(|axis| {
-        if axis + N < 3 {
-            fill
-        } else {
-            values[axis + N - 3]
-        }
-    })
+    std::array::from_fn(|axis| if axis + N < 3 { fill } else { values[axis + N - 3] })
 }

@@ -104,17 +104,9 @@ impl<const N: usize> PoolSpec<N> {
 
     fn axis_output(&self, axis: usize, input: usize) -> Result<usize, GeometryError> {
         let padding = self.padding[axis];
-        let Window {
-            kernel,
-            stride,
-            dilation,
-        } = self.window(axis);
+        let Window { kernel, stride, dilation } = self.window(axis);
         if padding > kernel / 2 {
-            return Err(GeometryError::PoolPadding {
-                axis,
-                padding,
-                kernel,
-            });
+            return Err(GeometryError::PoolPadding { axis, padding, kernel });
         }
         let overflow = || GeometryError::Overflow {
             what: "padded input",
@@ -125,22 +117,12 @@ impl<const N: usize> PoolSpec<N> {
         let extent = self.window(axis).extent();
         if input == 0 || extent > reach {
             let (before, after) = (padding, padding);
-            return Err(GeometryError::TooSmall {
-                axis,
-                extent,
-                input,
-                before,
-                after,
-            });
+            return Err(GeometryError::TooSmall { axis, extent, input, before, after });
         }
         // The first window starts at -p, and its first tap inside the input is the first multiple of
         // the dilation at or beyond p. Any later window with a tap before the input starts closer to it.
         if padding.next_multiple_of(dilation) - padding >= input {
-            return Err(GeometryError::PaddingOnly {
-                axis,
-                dilation,
-                input,
-            });
+            return Err(GeometryError::PaddingOnly { axis, dilation, input });
         }
         let last = (reach - extent) / stride;
         let starts_outside = self.ceil_mode && last * stride >= input + padding;
@@ -208,17 +190,8 @@ impl PoolSpec<3> {
         };
         let (low, high) = (taps_before(padding), taps_before(padding + input));
         let count = high - low;
-        let counted = if self.count_include_pad {
-            taps_before(input + 2 * padding)
-        } else {
-            count
-        };
-        Cells {
-            first: start + low * step - padding,
-            count,
-            step,
-            counted,
-        }
+        let counted = if self.count_include_pad { taps_before(input + 2 * padding) } else { count };
+        Cells { first: start + low * step - padding, count, step, counted }
     }
 }
 
@@ -227,12 +200,7 @@ fn adaptive_cells(input: usize, output: usize, index: usize) -> Cells {
     let (i, o, index) = (input as u128, output as u128, index as u128);
     let (first, end) = (index * i / o, ((index + 1) * i).div_ceil(o));
     let count = (end - first) as usize;
-    Cells {
-        first: first as usize,
-        count,
-        step: 1,
-        counted: count,
-    }
+    Cells { first: first as usize, count, step: 1, counted: count }
 }
 
 /// A pooling that has met its input: what the kernels need to know.
@@ -290,12 +258,7 @@ impl PoolShape {
         let planes = checked_len("planes", &input[..2])?;
         let sizes: Vec<usize> = input[..2].iter().copied().chain(output).collect();
         checked_len("output", &sizes)?;
-        Ok(Self {
-            planes,
-            input: lift(spatial, 1),
-            output: lift(output, 1),
-            windows,
-        })
+        Ok(Self { planes, input: lift(spatial, 1), output: lift(output, 1), windows })
     }
 
     /// What the windows cover along an axis, one entry to each output.
@@ -303,23 +266,17 @@ impl PoolShape {
         let (input, output) = (self.input[axis], self.output[axis]);
         match &self.windows {
             Windows::Sliding(spec) => (0..output).map(|o| spec.cells(axis, input, o)).collect(),
-            Windows::Adaptive => (0..output)
-                .map(|o| adaptive_cells(input, output, o))
-                .collect(),
+            Windows::Adaptive => (0..output).map(|o| adaptive_cells(input, output, o)).collect(),
         }
     }
 
     /// Elements of the input.
     pub fn input_len(&self) -> usize {
-        self.input
-            .iter()
-            .fold(self.planes, |product, &size| product.saturating_mul(size))
+        self.input.iter().fold(self.planes, |product, &size| product.saturating_mul(size))
     }
 
     /// Elements of the output.
     pub fn output_len(&self) -> usize {
-        self.output
-            .iter()
-            .fold(self.planes, |product, &size| product.saturating_mul(size))
+        self.output.iter().fold(self.planes, |product, &size| product.saturating_mul(size))
     }
 }

@@ -30,10 +30,8 @@ pub fn average_forward<T: Float>(shape: &PoolShape, input: &[T], output: &mut [T
     let (grid, divisor) = (Grid::of(shape), Divisor::of(shape));
     let (inputs, outputs) = (input.len() / shape.planes, output.len() / shape.planes);
     let halving = is_halving(shape);
-    output
-        .par_chunks_exact_mut(outputs)
-        .zip(input.par_chunks_exact(inputs))
-        .for_each(|(output, input)| {
+    output.par_chunks_exact_mut(outputs).zip(input.par_chunks_exact(inputs)).for_each(
+        |(output, input)| {
             if halving {
                 return halve(shape, divisor.fixed.unwrap_or(4), input, output);
             }
@@ -45,7 +43,8 @@ pub fn average_forward<T: Float>(shape: &PoolShape, input: &[T], output: &mut [T
                     *output = sum / divisor.at(window);
                 }
             });
-        });
+        },
+    );
 }
 
 /// The gradient of the input: each output's gradient, divided likewise, goes to every cell of its
@@ -59,14 +58,9 @@ pub fn average_backward<T: Float>(shape: &PoolShape, grad_output: &[T], grad_inp
         return;
     }
     let (grid, divisor) = (Grid::of(shape), Divisor::of(shape));
-    let (inputs, outputs) = (
-        grad_input.len() / shape.planes,
-        grad_output.len() / shape.planes,
-    );
-    grad_input
-        .par_chunks_exact_mut(inputs)
-        .zip(grad_output.par_chunks_exact(outputs))
-        .for_each(|(grad_input, grad_output)| {
+    let (inputs, outputs) = (grad_input.len() / shape.planes, grad_output.len() / shape.planes);
+    grad_input.par_chunks_exact_mut(inputs).zip(grad_output.par_chunks_exact(outputs)).for_each(
+        |(grad_input, grad_output)| {
             grad_input.fill(T::ZERO);
             let mut grad_output = grad_output.iter();
             grid.for_each_window(|window| {
@@ -75,7 +69,8 @@ pub fn average_backward<T: Float>(shape: &PoolShape, grad_output: &[T], grad_inp
                     grid.for_each_cell(window, |cell| grad_input[cell] += share);
                 }
             });
-        });
+        },
+    );
 }
 
 /// What sums are divided by.
@@ -87,9 +82,7 @@ struct Divisor {
 impl Divisor {
     fn of(shape: &PoolShape) -> Self {
         match &shape.windows {
-            Windows::Sliding(spec) => Self {
-                fixed: spec.divisor_override,
-            },
+            Windows::Sliding(spec) => Self { fixed: spec.divisor_override },
             Windows::Adaptive => Self { fixed: None },
         }
     }

@@ -72,10 +72,7 @@ pub fn max_backward<T: Float>(
     if grad_output.is_empty() {
         return;
     }
-    let (inputs, outputs) = (
-        grad_input.len() / shape.planes,
-        grad_output.len() / shape.planes,
-    );
+    let (inputs, outputs) = (grad_input.len() / shape.planes, grad_output.len() / shape.planes);
     grad_input
         .par_chunks_exact_mut(inputs)
         .zip(grad_output.par_chunks_exact(outputs))
@@ -96,10 +93,7 @@ struct Best<T> {
 
 impl<T: Float> Best<T> {
     fn none() -> Self {
-        Self {
-            value: T::NEG_INFINITY,
-            index: usize::MAX,
-        }
+        Self { value: T::NEG_INFINITY, index: usize::MAX }
     }
 
     #[inline]
@@ -115,17 +109,12 @@ impl<T: Float> Best<T> {
 fn halve<T: Float>(shape: &PoolShape, input: &[T], output: &mut [T], indices: &mut [i64]) {
     let [_, _, width] = shape.input;
     let [_, _, columns] = shape.output;
-    let rows = output
-        .chunks_exact_mut(columns)
-        .zip(indices.chunks_exact_mut(columns));
+    let rows = output.chunks_exact_mut(columns).zip(indices.chunks_exact_mut(columns));
     for ((first, upper, lower), (output, indices)) in row_pairs(shape, input).zip(rows) {
         let windows = upper.chunks_exact(2).zip(lower.chunks_exact(2)).enumerate();
         for ((output, index), (x, (upper, lower))) in output.iter_mut().zip(indices).zip(windows) {
             let corner = first + 2 * x;
-            let mut best = Best {
-                value: upper[0],
-                index: corner,
-            };
+            let mut best = Best { value: upper[0], index: corner };
             best.meet(upper[1], corner + 1);
             best.meet(lower[0], corner + width);
             best.meet(lower[1], corner + width + 1);

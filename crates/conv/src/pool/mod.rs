@@ -20,10 +20,7 @@ struct Grid {
 
 impl Grid {
     fn of(shape: &PoolShape) -> Self {
-        Self {
-            input: shape.input,
-            axes: [0, 1, 2].map(|axis| shape.cells(axis)),
-        }
+        Self { input: shape.input, axes: [0, 1, 2].map(|axis| shape.cells(axis)) }
     }
 
     /// Visits the windows in the order of the outputs.
@@ -59,12 +56,7 @@ fn is_halving(shape: &PoolShape) -> bool {
     };
     let [_, height, width] = shape.input;
     let whole = 2 * shape.output[1] <= height && 2 * shape.output[2] <= width;
-    let PoolSpec {
-        kernel,
-        stride,
-        padding,
-        ..
-    } = *spec;
+    let PoolSpec { kernel, stride, padding, .. } = *spec;
     whole && kernel == [1, 2, 2] && stride == kernel && padding == [0; 3] && spec.dilation == [1; 3]
 }
 
@@ -78,11 +70,7 @@ fn row_pairs<'a, T>(
     (0..depth * rows).map(move |row| {
         let first = (row / rows * height + row % rows * 2) * width;
         let covered = 2 * columns;
-        (
-            first,
-            &plane[first..][..covered],
-            &plane[first + width..][..covered],
-        )
+        (first, &plane[first..][..covered], &plane[first + width..][..covered])
     })
 }
 

@@ -54,13 +54,12 @@ pub fn fold<T: Float>(shape: &ConvShape, columns: &[T], input: &mut [T]) {
     };
     let patches = Patches::new(shape);
     let outputs = 0..shape.output.iter().product();
-    input
-        .par_chunks_exact_mut(plane)
-        .zip(columns.par_chunks_exact(column))
-        .for_each(|(plane, columns)| {
+    input.par_chunks_exact_mut(plane).zip(columns.par_chunks_exact(column)).for_each(
+        |(plane, columns)| {
             plane.fill(T::ZERO);
             patches.scatter(columns, outputs.clone(), plane);
-        });
+        },
+    );
 }
 
 /// Elements of the columns of a shape: `batch * in_channels * prod(kernel) * prod(output)`.

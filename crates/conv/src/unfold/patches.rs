@@ -38,9 +38,7 @@ struct Run {
 impl<'a> Patches<'a> {
     pub(crate) fn new(shape: &'a ConvShape) -> Self {
         let inside = std::array::from_fn(|axis| {
-            (0..shape.spec.kernel[axis])
-                .map(|tap| shape.outputs_inside(axis, tap))
-                .collect()
+            (0..shape.spec.kernel[axis]).map(|tap| shape.outputs_inside(axis, tap)).collect()
         });
         Self { shape, inside }
     }
@@ -87,20 +85,12 @@ impl<'a> Patches<'a> {
 
     /// Visits every row of a column matrix of `len` elements, output row by output row.
     fn for_each_run(&self, len: usize, outputs: Range<usize>, mut visit: impl FnMut(Run)) {
-        let ConvShape {
-            input: [depth, height, width],
-            spec,
-            ..
-        } = *self.shape;
+        let ConvShape { input: [depth, height, width], spec, .. } = *self.shape;
         let [_, kernel_y, kernel_x] = spec.kernel;
         let segments = self.segments(outputs.clone());
         for (row, first) in (0..len).step_by(outputs.len()).enumerate() {
             let (channel, tap) = (row / self.taps(), row % self.taps());
-            let taps = [
-                tap / kernel_x / kernel_y,
-                tap / kernel_x % kernel_y,
-                tap % kernel_x,
-            ];
+            let taps = [tap / kernel_x / kernel_y, tap / kernel_x % kernel_y, tap % kernel_x];
             let [inside_z, inside_y, inside_x] =
                 [0, 1, 2].map(|axis: usize| &self.inside[axis][taps[axis]]);
             for Segment { z, y, x, column } in &segments {
@@ -108,22 +98,14 @@ impl<'a> Patches<'a> {
                 let columns = start..start + x.len();
                 let (low, high) = (inside_x.start.max(x.start), inside_x.end.min(x.end));
                 if low >= high || !inside_z.contains(z) || !inside_y.contains(y) {
-                    visit(Run {
-                        inside: start..start,
-                        columns,
-                        source: 0,
-                    });
+                    visit(Run { inside: start..start, columns, source: 0 });
                     continue;
                 }
                 let source_z = channel * depth + self.shape.input_cell(0, *z, taps[0]);
                 let source_y = source_z * height + self.shape.input_cell(1, *y, taps[1]);
                 let source = source_y * width + self.shape.input_cell(2, low, taps[2]);
                 let inside = start + low - x.start..start + high - x.start;
-                visit(Run {
-                    columns,
-                    inside,
-                    source,
-                });
+                visit(Run { columns, inside, source });
             }
         }
     }

@@ -5,24 +5,18 @@ use striate_conv::{ConvShape, Float};
 /// Reproducible small integers, from -4 to 4. Their products and sums are exact in either float type,
 /// whatever the order, so results can be compared to the bit.
 pub fn integers<T: Float>(len: usize, seed: u64) -> Vec<T> {
-    randoms(len, seed)
-        .map(|bits| T::from_f64((bits % 9) as f64 - 4.0))
-        .collect()
+    randoms(len, seed).map(|bits| T::from_f64((bits % 9) as f64 - 4.0)).collect()
 }
 
 /// Reproducible values in `-1..1`.
 pub fn reals<T: Float>(len: usize, seed: u64) -> Vec<T> {
-    randoms(len, seed)
-        .map(|bits| T::from_f64(bits as f64 / (1u64 << 52) as f64 - 1.0))
-        .collect()
+    randoms(len, seed).map(|bits| T::from_f64(bits as f64 / (1u64 << 52) as f64 - 1.0)).collect()
 }
 
 /// The top 53 bits of SplitMix64.
 fn randoms(len: usize, seed: u64) -> impl Iterator<Item = u64> {
     (1..=len as u64).map(move |i| {
-        let mut z = i
-            .wrapping_add(seed << 32)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut z = i.wrapping_add(seed << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) >> 11
@@ -31,11 +25,7 @@ fn randoms(len: usize, seed: u64) -> impl Iterator<Item = u64> {
 
 /// Runs `work` on a pool of so many threads.
 pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .unwrap()
-        .install(work)
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }
 
 pub fn dot<T: Float>(a: &[T], b: &[T]) -> T {
@@ -46,15 +36,7 @@ pub fn dot<T: Float>(a: &[T], b: &[T]) -> T {
 /// Visits every product of the convolution, `output += weight * input`, as flat indices
 /// `(input, weight, output)`: the definition, loop by loop.
 pub fn for_each_product(shape: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
-    let ConvShape {
-        batch,
-        in_channels,
-        out_channels,
-        input,
-        output,
-        spec,
-        ..
-    } = *shape;
+    let ConvShape { batch, in_channels, out_channels, input, output, spec, .. } = *shape;
     let (group_in, group_out) = (in_channels / spec.groups, out_channels / spec.groups);
     for image in 0..batch {
         for out_channel in 0..out_channels {

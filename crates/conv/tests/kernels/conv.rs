@@ -39,16 +39,8 @@ fn check<T: Float>(shape: &ConvShape) {
     let expected = common::weight_gradient(shape, &wide_x, &wide_dy);
     assert_eq!(wide(&dw), expected, "weight gradient, {shape:?}");
 
-    assert_eq!(
-        dot(&dy, &y),
-        dot(&dx, &x),
-        "adjoint in the input, {shape:?}"
-    );
-    assert_eq!(
-        dot(&dy, &y),
-        dot(&dw, &w),
-        "adjoint in the weight, {shape:?}"
-    );
+    assert_eq!(dot(&dy, &y), dot(&dx, &x), "adjoint in the input, {shape:?}");
+    assert_eq!(dot(&dy, &y), dot(&dw, &w), "adjoint in the weight, {shape:?}");
 }
 
 /// Every small one-dimensional specification.
@@ -77,9 +69,7 @@ fn every_small_direct_geometry() {
             // By trying: the windows that fit into the padded input.
             let padded = input + spec.padding[0][0] + spec.padding[0][1];
             let reach = spec.dilation[0] * (spec.kernel[0] - 1);
-            let fitting = (0..padded)
-                .filter(|o| o * spec.stride[0] + reach < padded)
-                .count();
+            let fitting = (0..padded).filter(|o| o * spec.stride[0] + reach < padded).count();
             for [ins, outs] in GROUP_CHANNELS {
                 let x = [2, ins * spec.groups, input];
                 let w = [outs * spec.groups, ins, spec.kernel[0]];
@@ -148,14 +138,8 @@ fn axes<const N: usize>(least: usize, most: usize) -> impl Strategy<Value = [usi
 }
 
 fn random_shapes<const N: usize>(input: usize) -> impl Strategy<Value = ConvShape> {
-    let spec = (
-        axes::<N>(1, 3),
-        axes(1, 3),
-        axes(1, 2),
-        axes::<N>(0, 2),
-        axes::<N>(0, 2),
-        1..=3usize,
-    );
+    let spec =
+        (axes::<N>(1, 3), axes(1, 3), axes(1, 2), axes::<N>(0, 2), axes::<N>(0, 2), 1..=3usize);
     let sizes = (axes::<N>(1, input), 0..=3usize, 1..=4usize, 1..=4usize);
     (spec, sizes).prop_filter_map(
         "window larger than the input",
@@ -222,11 +206,7 @@ fn bits(shape: &ConvShape) -> Vec<u32> {
     conv::forward(shape, &x, &w, Some(&dy[..shape.out_channels]), &mut y);
     conv::input_gradient(shape, &dy, &w, &mut dx);
     conv::weight_gradient(shape, &x, &dy, &mut dw);
-    y.iter()
-        .chain(&dx)
-        .chain(&dw)
-        .map(|v| v.to_bits())
-        .collect()
+    y.iter().chain(&dx).chain(&dw).map(|v| v.to_bits()).collect()
 }
 
 #[test]
@@ -245,12 +225,8 @@ fn rounding_stays_within_its_bound() {
         let mut y = vec![0.0f32; shape.output_len()];
         conv::forward(&shape, &x, &w, None, &mut y);
         let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-        let magnitudes = |values: &[f32]| {
-            values
-                .iter()
-                .map(|&v| f64::from(v.abs()))
-                .collect::<Vec<_>>()
-        };
+        let magnitudes =
+            |values: &[f32]| values.iter().map(|&v| f64::from(v.abs())).collect::<Vec<_>>();
         let exact = common::forward(&shape, &wide(&x), &wide(&w), None);
         let size = common::forward(&shape, &magnitudes(&x), &magnitudes(&w), None);
         // A sum of n products in any order errs by n u times the sum of magnitudes at most (Higham,
@@ -258,10 +234,7 @@ fn rounding_stays_within_its_bound() {
         let products = (shape.weight_len() / shape.out_channels) as f64;
         let bound = products * f64::from(f32::EPSILON) / 2.0;
         for ((&y, exact), size) in y.iter().zip(exact).zip(size) {
-            assert!(
-                (f64::from(y) - exact).abs() <= bound * size,
-                "{y} for {exact}, {shape:?}"
-            );
+            assert!((f64::from(y) - exact).abs() <= bound * size, "{y} for {exact}, {shape:?}");
         }
     }
 }

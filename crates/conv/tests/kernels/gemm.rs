@@ -10,11 +10,7 @@ fn at(values: &[f32], strides: [usize; 2], row: usize, column: usize) -> f32 {
 }
 
 fn expected(a: (&[f32], [usize; 2]), b: (&[f32], [usize; 2]), [m, k, n]: [usize; 3]) -> Vec<f32> {
-    let sum = |i, j| {
-        (0..k)
-            .map(|l| at(a.0, a.1, i, l) * at(b.0, b.1, l, j))
-            .sum()
-    };
+    let sum = |i, j| (0..k).map(|l| at(a.0, a.1, i, l) * at(b.0, b.1, l, j)).sum();
     (0..m * n).map(|i| sum(i / n, i % n)).collect()
 }
 
@@ -53,10 +49,7 @@ fn every_combination_of_transposes() {
             gemm(matrix_a, matrix_b, Update::Overwrite, &mut c);
             assert_eq!(c, expected, "{m} {k} {n}");
             gemm(matrix_a, matrix_b, Update::Add, &mut c);
-            assert!(
-                c.iter().zip(&expected).all(|(c, e)| *c == 2.0 * e),
-                "{m} {k} {n} added"
-            );
+            assert!(c.iter().zip(&expected).all(|(c, e)| *c == 2.0 * e), "{m} {k} {n} added");
         }
     }
 }
@@ -69,29 +62,20 @@ fn strides_may_skip_and_repeat() {
     let b = Matrix::strided(&values, [4, 5], [0, 1]);
     let mut c = [f32::NAN; 15];
     gemm(a, b, Update::Overwrite, &mut c);
-    assert_eq!(
-        c[..],
-        expected((&values, [10, 2]), (&values, [0, 1]), [3, 4, 5])[..]
-    );
+    assert_eq!(c[..], expected((&values, [10, 2]), (&values, [0, 1]), [3, 4, 5])[..]);
 }
 
 #[test]
 fn empty_products() {
     let empty: [f32; 0] = [];
     let mut c = [3.0f32; 6];
-    let (a, b) = (
-        Matrix::row_major(&empty, [2, 0]),
-        Matrix::row_major(&empty, [0, 3]),
-    );
+    let (a, b) = (Matrix::row_major(&empty, [2, 0]), Matrix::row_major(&empty, [0, 3]));
     gemm(a, b, Update::Add, &mut c);
     assert_eq!(c, [3.0; 6]);
     gemm(a, b, Update::Overwrite, &mut c);
     assert_eq!(c, [0.0; 6], "a sum of no products is zero");
     let values = [1.0f32; 6];
-    let (a, b) = (
-        Matrix::row_major(&empty, [0, 2]),
-        Matrix::row_major(&values, [2, 3]),
-    );
+    let (a, b) = (Matrix::row_major(&empty, [0, 2]), Matrix::row_major(&values, [2, 3]));
     gemm(a, b, Update::Overwrite, &mut []);
 }
 

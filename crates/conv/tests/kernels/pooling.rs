@@ -23,15 +23,9 @@ fn window(shape: &PoolShape, axis: usize, o: usize) -> (Vec<usize>, usize) {
                 .map(|t| o * spec.stride[axis] + t * spec.dilation[axis])
                 .filter(|place| *place < input + 2 * padding)
                 .collect::<Vec<_>>();
-            let inside = places
-                .iter()
-                .filter(|&&p| p >= padding && p < padding + input);
+            let inside = places.iter().filter(|&&p| p >= padding && p < padding + input);
             let inside: Vec<_> = inside.map(|p| p - padding).collect();
-            let counted = if spec.count_include_pad {
-                places.len()
-            } else {
-                inside.len()
-            };
+            let counted = if spec.count_include_pad { places.len() } else { inside.len() };
             (inside, counted)
         }
     }
@@ -52,10 +46,7 @@ fn windows(shape: &PoolShape) -> Vec<(Vec<usize>, usize)> {
             let cell =
                 |t: [usize; 3]| flat([0, 1, 2].map(|axis| axes[axis].0[t[axis]]), shape.input);
             let covered = cells(size).map(|t| plane * input + cell(t)).collect();
-            (
-                covered,
-                fixed.unwrap_or(axes.iter().map(|axis| axis.1).product()),
-            )
+            (covered, fixed.unwrap_or(axes.iter().map(|axis| axis.1).product()))
         })
         .collect();
     assert_eq!(windows.len(), shape.planes * output);
@@ -75,16 +66,9 @@ fn check(shape: &PoolShape) {
     max_backward(shape, &dy, &indices, &mut dx);
     let mut expected_dx = vec![0.0; x.len()];
     for (o, (covered, _)) in windows.iter().enumerate() {
-        let largest = covered
-            .iter()
-            .map(|&c| x[c])
-            .fold(f64::NEG_INFINITY, f64::max);
+        let largest = covered.iter().map(|&c| x[c]).fold(f64::NEG_INFINITY, f64::max);
         let first = *covered.iter().find(|&&c| x[c] == largest).unwrap();
-        assert_eq!(
-            (y[o], indices[o]),
-            (largest, (first % plane) as i64),
-            "output {o}, {shape:?}"
-        );
+        assert_eq!((y[o], indices[o]), (largest, (first % plane) as i64), "output {o}, {shape:?}");
         expected_dx[first] += dy[o];
     }
     assert_eq!(dx, expected_dx, "max, {shape:?}");
@@ -96,17 +80,12 @@ fn check(shape: &PoolShape) {
         // The same operations in the same order as the kernel, so the same bits.
         let mean = covered.iter().map(|&c| x[c]).sum::<f64>() / *divisor as f64;
         assert_eq!(y[o], mean, "mean {o}, {shape:?}");
-        covered
-            .iter()
-            .for_each(|&c| expected_dx[c] += dy[o] / *divisor as f64);
+        covered.iter().for_each(|&c| expected_dx[c] += dy[o] / *divisor as f64);
     }
     assert_eq!(dx, expected_dx, "average, {shape:?}");
     // Adjoint up to the rounding of the divisions.
     let size = dy.len() as f64 * 16.0;
-    assert!(
-        (dot(&dy, &y) - dot(&dx, &x)).abs() <= 8.0 * f64::EPSILON * size,
-        "{shape:?}"
-    );
+    assert!((dot(&dy, &y) - dot(&dx, &x)).abs() <= 8.0 * f64::EPSILON * size, "{shape:?}");
 }
 
 /// PyTorch's rule for the output size, by trying where windows may start.
@@ -114,10 +93,7 @@ fn expected_output(spec: &PoolSpec<1>, input: usize) -> usize {
     let (kernel, stride, padding) = (spec.kernel[0], spec.stride[0], spec.padding[0]);
     let (reach, padded) = (spec.dilation[0] * (kernel - 1), input + 2 * padding);
     let starts = (0..padded + stride).filter(|start| start % stride == 0);
-    let fitting = starts
-        .clone()
-        .filter(|start| start + reach < padded)
-        .count();
+    let fitting = starts.clone().filter(|start| start + reach < padded).count();
     if !spec.ceil_mode {
         return fitting;
     }
@@ -150,11 +126,7 @@ fn every_small_geometry() {
             assert!(refused, "{spec:?}, input {input}");
             continue;
         };
-        assert_eq!(
-            shape.output[2],
-            expected_output(&spec, input),
-            "{spec:?}, input {input}"
-        );
+        assert_eq!(shape.output[2], expected_output(&spec, input), "{spec:?}, input {input}");
         check(&shape);
         checked += 1;
     }
@@ -175,11 +147,9 @@ fn halving_of_even_and_odd_sizes() {
         for ceil_mode in [false, true] {
             let spec = PoolSpec::new([2, 2]).ceil_mode(ceil_mode);
             check(&PoolShape::sliding(&spec, &[2, 3, height, width]).unwrap());
-            for spec in [
-                spec.divisor_override(Some(3)),
-                spec.dilation([1, 2]),
-                spec.padding([0, 1]),
-            ] {
+            for spec in
+                [spec.divisor_override(Some(3)), spec.dilation([1, 2]), spec.padding([0, 1])]
+            {
                 if let Ok(shape) = PoolShape::sliding(&spec, &[2, 3, height, width]) {
                     check(&shape);
                 }
@@ -219,10 +189,7 @@ proptest! {
 
 #[test]
 fn nan_and_infinities() {
-    for (spec, size) in [
-        (PoolSpec::new([2, 2]), 4),
-        (PoolSpec::new([2, 2]).stride([1, 1]), 9),
-    ] {
+    for (spec, size) in [(PoolSpec::new([2, 2]), 4), (PoolSpec::new([2, 2]).stride([1, 1]), 9)] {
         let shape = PoolShape::sliding(&spec, &[1, 1, 4, 4]).unwrap();
         let (mut y, mut indices) = (vec![0.0; size], vec![0; size]);
         for place in [0, 1, 4, 5] {
@@ -233,11 +200,7 @@ fn nan_and_infinities() {
             assert_eq!(y[size - 1], 1.0, "and stays in its window");
         }
         max_forward(&shape, &[f32::NEG_INFINITY; 16], &mut y, &mut indices);
-        assert_eq!(
-            (y[0], indices[0]),
-            (f32::NEG_INFINITY, 0),
-            "the first cell, though not above"
-        );
+        assert_eq!((y[0], indices[0]), (f32::NEG_INFINITY, 0), "the first cell, though not above");
     }
 }
 

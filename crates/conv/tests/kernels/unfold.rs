@@ -16,9 +16,7 @@ fn shapes() -> Vec<ConvShape> {
     ];
     let plane_shapes = specs.map(|spec| ConvShape::windows(&spec, &[2, 3, 7, 6]).unwrap());
     let line = ConvShape::windows(&ConvSpec::new([4]).stride([2]), &[3, 2, 9]).unwrap();
-    let spec = ConvSpec::new([2, 3, 1])
-        .padding([1, 1, 0])
-        .stride([2, 1, 2]);
+    let spec = ConvSpec::new([2, 3, 1]).padding([1, 1, 0]).stride([2, 1, 2]);
     let volume = ConvShape::windows(&spec, &[1, 2, 4, 3, 5]).unwrap();
     plane_shapes.into_iter().chain([line, volume]).collect()
 }

@@ -23,11 +23,7 @@ fn records(labels: &[u8]) -> Vec<u8> {
 fn fill(folder: &Path) {
     for number in 1..=5 {
         let labels = [number, 0, 9];
-        fs::write(
-            folder.join(format!("data_batch_{number}.bin")),
-            records(&labels),
-        )
-        .unwrap();
+        fs::write(folder.join(format!("data_batch_{number}.bin")), records(&labels)).unwrap();
     }
     fs::write(folder.join("test_batch.bin"), records(&[7])).unwrap();
 }
@@ -42,10 +38,7 @@ fn small_set() -> TempDir {
 fn batches_are_read_in_order() {
     let folder = small_set();
     let Cifar10 { train, test } = Cifar10::from_dir(folder.path()).unwrap();
-    assert_eq!(
-        train.labels(),
-        [1, 0, 9, 2, 0, 9, 3, 0, 9, 4, 0, 9, 5, 0, 9]
-    );
+    assert_eq!(train.labels(), [1, 0, 9, 2, 0, 9, 3, 0, 9, 4, 0, 9, 5, 0, 9]);
     assert_eq!(test.labels(), [7]);
     assert_eq!(test.classes()[7], "horse");
     assert_eq!(train.sample_shape(), [3, 32, 32]);

@@ -24,16 +24,10 @@ fn sample(dataset: &dyn Dataset, index: usize) -> Result<([f32; 2], i64)> {
 #[test]
 fn bytes_are_scaled_and_normalised_by_channel() {
     let images = images(4);
-    assert_eq!(
-        sample(&images, 3).unwrap(),
-        ([3.0 / 255.0, 252.0 / 255.0], 1)
-    );
+    assert_eq!(sample(&images, 3).unwrap(), ([3.0 / 255.0, 252.0 / 255.0], 1));
 
     let normal = images.normalize(&[0.5, 0.1307], &[0.25, 0.3081]).unwrap();
-    let expected = [
-        (3.0 / 255.0 - 0.5f32) / 0.25,
-        (252.0 / 255.0 - 0.1307f32) / 0.3081,
-    ];
+    let expected = [(3.0 / 255.0 - 0.5f32) / 0.25, (252.0 / 255.0 - 0.1307f32) / 0.3081];
     assert_eq!(sample(&normal, 3).unwrap().0, expected);
     let again = normal.normalize(&[0.0, 0.0], &[1.0, 1.0]).unwrap();
     assert_eq!(sample(&again, 3).unwrap(), sample(&images, 3).unwrap());
@@ -60,12 +54,7 @@ fn reading_and_normalising_check_their_arguments() {
     let key = Key::new(0, Purpose::Augment);
     expect_error(images.read(0, key, &mut [0.0; 3]), &["[2, 1, 1] into 3"]);
     expect_error(images.normalize(&[0.5], &[1.0]), &["1 means", "2 channels"]);
-    for (mean, std_dev) in [
-        (f32::NAN, 1.0),
-        (0.0, 0.0),
-        (0.0, -1.0),
-        (0.0, f32::INFINITY),
-    ] {
+    for (mean, std_dev) in [(f32::NAN, 1.0), (0.0, 0.0), (0.0, -1.0), (0.0, f32::INFINITY)] {
         let result = images.normalize(&[0.0, mean], &[1.0, std_dev]);
         expect_error(result, &["normalize", "positive"]);
     }
@@ -83,10 +72,7 @@ fn a_subset_has_the_samples_it_names() {
     assert_eq!(sample(&range, 0).unwrap(), sample(&images, 5).unwrap());
 
     expect_error(sample(&subset, 3), &["sample 3 of a subset of 3"]);
-    expect_error(
-        images.subset(4..11).map(|_| ()),
-        &["sample 10 of a dataset of 10"],
-    );
+    expect_error(images.subset(4..11).map(|_| ()), &["sample 10 of a dataset of 10"]);
 }
 
 #[test]
@@ -112,12 +98,7 @@ fn a_split_parts_the_dataset_by_its_seed() {
 #[test]
 fn a_dataset_may_be_shared_as_an_object() {
     let shared: Arc<dyn Dataset> = Arc::new(images(3));
-    let batch = Loader::new(&shared)
-        .batch(3)
-        .epoch(0)
-        .next()
-        .unwrap()
-        .unwrap();
+    let batch = Loader::new(&shared).batch(3).epoch(0).next().unwrap().unwrap();
     assert_eq!(batch.labels, [0, 1, 0]);
     assert_eq!(Loader::new(&shared).dataset().classes(), shared.classes());
 }

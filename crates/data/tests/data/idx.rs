@@ -19,9 +19,7 @@ pub fn encode(code: u8, shape: &[u32], data: &[u8]) -> Vec<u8> {
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let written = encoder.write_all(bytes);
-    written
-        .and_then(|()| encoder.finish())
-        .expect("memory takes all")
+    written.and_then(|()| encoder.finish()).expect("memory takes all")
 }
 
 fn read(bytes: &[u8]) -> Result<Idx> {
@@ -91,10 +89,7 @@ fn missing_and_surplus_bytes_are_refused() {
     expect_error(cut(11), &["the file", "8 bytes of dimensions", "found 7"]);
     expect_error(cut(17), &["the file", "6 bytes of data", "found 5"]);
     let longer = [&whole[..], &[7]].concat();
-    expect_error(
-        read(&longer),
-        &["the file", "6 bytes of data", "found more"],
-    );
+    expect_error(read(&longer), &["the file", "6 bytes of data", "found more"]);
     expect_error(read(&gzip(&longer)), &["6 bytes of data", "found more"]);
     expect_error(read(&gzip(&whole[..17])), &["6 bytes of data", "found 5"]);
 }

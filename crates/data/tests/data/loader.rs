@@ -22,11 +22,7 @@ struct Probe {
 
 impl Probe {
     fn new(on_read: fn(usize) -> Result<()>) -> Self {
-        Self {
-            reads: Arc::default(),
-            shape: [2],
-            on_read,
-        }
+        Self { reads: Arc::default(), shape: [2], on_read }
     }
 
     fn good() -> Self {
@@ -73,10 +69,7 @@ fn batches_follow_the_dataset_and_keep_the_rest() {
     assert_eq!(shapes, [[4, 2, 1, 1], [4, 2, 1, 1], [2, 2, 1, 1]]);
     assert_eq!(batches[2].indices, [8, 9]);
     assert_eq!(batches[2].labels, [0, 1]);
-    assert_eq!(
-        batches[2].images[..],
-        [8.0, 247.0, 9.0, 246.0].map(|x| x / 255.0)
-    );
+    assert_eq!(batches[2].images[..], [8.0, 247.0, 9.0, 246.0].map(|x| x / 255.0));
 }
 
 #[test]
@@ -103,10 +96,7 @@ fn shuffling_depends_on_seed_and_epoch() {
     assert_ne!(order(loader.epoch(4)), expected);
     assert_ne!(order(loader.clone().shuffle(6).epoch(3)), expected);
     assert_eq!(order((&loader).into_iter()), order(loader.epoch(0)));
-    assert_eq!(
-        order(Loader::new(&Probe::good()).epoch(3)),
-        Vec::from_iter(0..100)
-    );
+    assert_eq!(order(Loader::new(&Probe::good()).epoch(3)), Vec::from_iter(0..100));
 }
 
 #[test]
@@ -115,23 +105,14 @@ fn a_sample_draws_the_same_wherever_it_stands() {
     let drawn = |batches: Batches| {
         let batches = batches.map(|batch| batch.unwrap());
         let mut drawn: Vec<_> = batches
-            .flat_map(|batch| {
-                batch
-                    .images
-                    .chunks(2)
-                    .map(|v| [v[0], v[1]])
-                    .collect::<Vec<_>>()
-            })
+            .flat_map(|batch| batch.images.chunks(2).map(|v| [v[0], v[1]]).collect::<Vec<_>>())
             .collect();
         drawn.sort_by(|a, b| a[0].total_cmp(&b[0]));
         drawn
     };
     let key = Key::new(5, Purpose::Augment).step(2).stream(17);
     assert_eq!(drawn(loader.epoch(2))[17], [17.0, key.uniform(0) as f32]);
-    assert_eq!(
-        drawn(loader.epoch(2)),
-        drawn(loader.clone().shuffle(5).epoch(2))
-    );
+    assert_eq!(drawn(loader.epoch(2)), drawn(loader.clone().shuffle(5).epoch(2)));
     assert_ne!(drawn(loader.epoch(2)), drawn(loader.epoch(3)));
 }
 
@@ -186,9 +167,7 @@ fn wait_until(condition: impl Fn() -> bool) {
 #[test]
 fn an_error_stands_in_its_batch_and_the_rest_follows() {
     let bad = |index| match index {
-        13 | 14 | 31 => Err(DataError::Worker {
-            problem: format!("no sample {index}"),
-        }),
+        13 | 14 | 31 => Err(DataError::Worker { problem: format!("no sample {index}") }),
         _ => Ok(()),
     };
     let batches: Vec<_> = Loader::new(&Probe::new(bad)).batch(10).epoch(0).collect();

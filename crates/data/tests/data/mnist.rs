@@ -24,10 +24,7 @@ fn digests<'a>(parts: impl IntoIterator<Item = &'a Images> + Clone) -> [u64; 2] 
         (0..images.len()).flat_map(|index| images.pixels(index).expect("in range"))
     });
     let labels = parts.into_iter().flat_map(Images::labels);
-    [
-        pixels.fold(0xcbf29ce484222325, fnv),
-        labels.fold(0xcbf29ce484222325, fnv),
-    ]
+    [pixels.fold(0xcbf29ce484222325, fnv), labels.fold(0xcbf29ce484222325, fnv)]
 }
 
 #[test]
@@ -37,14 +34,8 @@ fn the_shipped_digits_are_the_first_ten_thousand() {
     assert_eq!(train.sample_shape(), [1, 28, 28]);
     assert_eq!(train.classes()[7], "7");
     assert_eq!(train.labels()[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
-    assert_eq!(
-        class_counts(&train),
-        [795, 906, 788, 811, 799, 702, 798, 853, 753, 795]
-    );
-    assert_eq!(
-        class_counts(&test),
-        [206, 221, 203, 221, 181, 161, 216, 217, 191, 183]
-    );
+    assert_eq!(class_counts(&train), [795, 906, 788, 811, 799, 702, 798, 853, 753, 795]);
+    assert_eq!(class_counts(&test), [206, 221, 203, 221, 181, 161, 216, 217, 191, 183]);
     // Computed apart from this crate, from the first 10,000 of the original training files.
     let expected = [0x2dac5639ad2fa023, 0x56b1bbccee23a271];
     assert_eq!(digests([&train, &test]), expected);
@@ -61,10 +52,7 @@ fn the_whole_of_mnist_is_read_where_it_is() {
         class_counts(&whole.train),
         [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     );
-    assert_eq!(
-        class_counts(&whole.test),
-        [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    );
+    assert_eq!(class_counts(&whole.test), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
     let shipped = Mnist::shipped().unwrap();
     let same = |index| whole.train.pixels(index) == shipped.train.pixels(index);
     assert!((0..8000).all(same));

@@ -37,10 +37,7 @@ pub struct Activation {
 impl Activation {
     /// `function` as a layer.
     pub fn new(init: &Init, function: Function) -> Self {
-        Activation {
-            path: init.path().into(),
-            function,
-        }
+        Activation { path: init.path().into(), function }
     }
 
     /// `max(x, 0)` as a layer.

@@ -25,10 +25,7 @@ pub struct Sequential<T: Float = f32> {
 impl<T: Float> Sequential<T> {
     /// An empty one, which returns its input.
     pub fn new(init: &Init) -> Self {
-        Sequential {
-            init: init.clone(),
-            modules: Vec::new(),
-        }
+        Sequential { init: init.clone(), modules: Vec::new() }
     }
 
     /// Adds what `make` returns for the path of the next module.
@@ -70,19 +67,12 @@ pub struct Residual<T: Float = f32> {
 impl<T: Float> Residual<T> {
     /// `body(x) + x`.
     pub fn new(init: &Init, body: impl Module<T> + 'static) -> Self {
-        Residual {
-            path: init.path().into(),
-            body: Box::new(body),
-            shortcut: None,
-        }
+        Residual { path: init.path().into(), body: Box::new(body), shortcut: None }
     }
 
     /// The same with a module on the shortcut, where the sizes change.
     pub fn shortcut(self, shortcut: impl Module<T> + 'static) -> Self {
-        Residual {
-            shortcut: Some(Box::new(shortcut)),
-            ..self
-        }
+        Residual { shortcut: Some(Box::new(shortcut)), ..self }
     }
 }
 

@@ -57,10 +57,7 @@ impl<const N: usize, T: Float> Conv<N, T> {
 
     /// The same layer with another kind of margin.
     pub fn padding_mode(self, padding_mode: PadMode) -> Self {
-        Conv {
-            padding_mode,
-            ..self
-        }
+        Conv { padding_mode, ..self }
     }
 
     /// The geometry.
@@ -148,11 +145,7 @@ impl<const N: usize, T: Float> Module<T> for Conv<N, T> {
 
     fn settings(&self) -> String {
         let [outputs, inputs] = [self.weight.shape()[0], self.weight.shape()[1]];
-        let text = settings(
-            [inputs * self.spec.groups, outputs],
-            &self.spec,
-            self.bias.is_some(),
-        );
+        let text = settings([inputs * self.spec.groups, outputs], &self.spec, self.bias.is_some());
         match self.padding_mode {
             PadMode::Zeros => text,
             mode => format!("{text}, padding_mode={mode:?}").to_lowercase(),
@@ -190,12 +183,7 @@ impl<const N: usize, T: Float> ConvTranspose<N, T> {
     pub fn new(init: &Init, inputs: usize, outputs: usize, spec: ConvSpec<N>) -> Result<Self> {
         let weight = weight_shape(init, [inputs, outputs], [inputs, outputs], &spec)?;
         let (weight, bias) = init.weight_and_bias(&weight, outputs)?;
-        Ok(ConvTranspose {
-            path: init.path().into(),
-            weight,
-            bias: Some(bias),
-            spec,
-        })
+        Ok(ConvTranspose { path: init.path().into(), weight, bias: Some(bias), spec })
     }
 
     /// The same layer without a bias.

@@ -23,10 +23,7 @@ impl Dropout {
                 format!("expected a probability in 0..=1, got {probability}"),
             ));
         }
-        Ok(Dropout {
-            path: init.path().into(),
-            probability,
-        })
+        Ok(Dropout { path: init.path().into(), probability })
     }
 }
 
@@ -48,7 +45,12 @@ impl<T: Float> Module<T> for Dropout {
             return Ok(x.clone());
         }
         let device = x.device();
-        let draws = Tensor::uniform(x.shape(), (0.0, 1.0), &pass.key(Purpose::Dropout, &self.path), device)?;
+        let draws = Tensor::uniform(
+            x.shape(),
+            (0.0, 1.0),
+            &pass.key(Purpose::Dropout, &self.path),
+            device,
+        )?;
         let threshold = Tensor::scalar(T::from_f64(self.probability), device)?;
         // At probability 1 nothing is kept, and the scale must not be infinite.
         let scale = if self.probability < 1.0 { 1.0 / (1.0 - self.probability) } else { 0.0 };

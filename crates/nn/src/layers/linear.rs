@@ -22,11 +22,7 @@ impl<T: Float> Linear<T> {
             ));
         }
         let (weight, bias) = init.weight_and_bias(&[outputs, inputs], outputs)?;
-        Ok(Linear {
-            path: init.path().into(),
-            weight,
-            bias: Some(bias),
-        })
+        Ok(Linear { path: init.path().into(), weight, bias: Some(bias) })
     }
 
     /// The same layer without a bias.

@@ -84,10 +84,7 @@ impl<const N: usize, T: Float> BatchNorm<N, T> {
 }
 
 /// A weight of ones and a bias of zeros.
-fn scale_and_shift<T: Float>(
-    init: &Init,
-    shape: &[usize],
-) -> Result<(Parameter<T>, Parameter<T>)> {
+fn scale_and_shift<T: Float>(init: &Init, shape: &[usize]) -> Result<(Parameter<T>, Parameter<T>)> {
     Ok((
         init.parameter("weight", shape, Distribution::Constant(1.0))?,
         init.parameter("bias", shape, Distribution::Constant(0.0))?,
@@ -127,10 +124,7 @@ impl<const N: usize, T: Float> Module<T> for BatchNorm<N, T> {
             }
             return Ok(y);
         }
-        let moments = Moments {
-            mean: self.mean.tensor(),
-            variance: self.variance.tensor(),
-        };
+        let moments = Moments { mean: self.mean.tensor(), variance: self.variance.tensor() };
         Ok(x.batch_norm(affine, Normalization::Fixed(&moments), self.eps)?.0)
     }
 }
@@ -197,12 +191,7 @@ impl<T: Float> GroupNorm<T> {
             ));
         }
         let (weight, bias) = scale_and_shift(init, &[channels])?;
-        Ok(GroupNorm {
-            path: init.path().into(),
-            groups,
-            weight,
-            bias,
-        })
+        Ok(GroupNorm { path: init.path().into(), groups, weight, bias })
     }
 }
 

@@ -43,21 +43,12 @@ pub struct Adam {
 impl Adam {
     /// Adam with learning rate `lr`.
     pub fn new(lr: f64) -> Self {
-        Adam {
-            lr,
-            betas: [0.9, 0.999],
-            eps: 1e-8,
-            weight_decay: 0.0,
-            decoupled: false,
-        }
+        Adam { lr, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, decoupled: false }
     }
 
     /// How slowly the means of gradient and squared gradient forget, each in `[0, 1)`. Default 0.9 and 0.999.
     pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        Adam {
-            betas: [beta1, beta2],
-            ..self
-        }
+        Adam { betas: [beta1, beta2], ..self }
     }
 
     /// Added to the root of the second moment. Default 1e-8.
@@ -67,19 +58,13 @@ impl Adam {
 
     /// How strongly weights are pulled to zero. Default 0.
     pub fn weight_decay(self, weight_decay: f64) -> Self {
-        Adam {
-            weight_decay,
-            ..self
-        }
+        Adam { weight_decay, ..self }
     }
 
     /// AdamW: decay shrinks the weight itself, and is not divided by the second moment along with the gradient.
     #[doc(alias = "AdamW")]
     pub fn decoupled(self) -> Self {
-        Adam {
-            decoupled: true,
-            ..self
-        }
+        Adam { decoupled: true, ..self }
     }
 
     pub(super) fn update(&self, step: u64) -> Update {

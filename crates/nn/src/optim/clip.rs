@@ -22,17 +22,15 @@ pub fn clip_grad_norm<T: Float>(gradients: &mut Gradients<T>, max_norm: f64) -> 
     if gradients.is_empty() {
         return Ok(0.0);
     }
-    let squares = gradients
-        .iter()
-        .map(|(_, gradient)| (gradient * gradient)?.sum(.., false));
+    let squares = gradients.iter().map(|(_, gradient)| (gradient * gradient)?.sum(.., false));
     let squares = squares.collect::<Result<Vec<_>>>()?;
     // Read at once, since reading waits for the device.
     let squares = Tensor::stack(&squares.iter().collect::<Vec<_>>(), 0)?.to_vec()?;
     let norm = squares.into_iter().map(T::to_f64).sum::<f64>().sqrt();
-    let scale = max_norm / (norm + 1e-6);
-    // A NaN is neither above nor below, and must reach the gradients.
-    if !(scale >= 1.0) {
-        replace(gradients, |gradient| gradient.affine(scale, 0.0))?;
+    // Asked in this sense, a NaN is not within, and reaches the gradients.
+    let within = norm + 1e-6 <= max_norm;
+    if !within {
+        replace(gradients, |gradient| gradient.affine(max_norm / (norm + 1e-6), 0.0))?;
     }
     Ok(norm)
 }
@@ -56,10 +54,7 @@ pub fn clip_grad_value<T: Float>(gradients: &mut Gradients<T>, limit: f64) -> Re
 fn expect_positive(op: &str, name: &str, value: f64) -> Result<()> {
     match value > 0.0 {
         true => Ok(()),
-        false => Err(Error::argument(
-            op,
-            format!("expected {name} above 0, got {value}"),
-        )),
+        false => Err(Error::argument(op, format!("expected {name} above 0, got {value}"))),
     }
 }
 
@@ -67,9 +62,7 @@ fn replace<T: Float>(
     gradients: &mut Gradients<T>,
     f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
 ) -> Result<()> {
-    let changed = gradients
-        .iter()
-        .map(|(id, gradient)| Ok((id, f(gradient)?)));
+    let changed = gradients.iter().map(|(id, gradient)| Ok((id, f(gradient)?)));
     for (id, gradient) in changed.collect::<Result<Vec<_>>>()? {
         gradients.set(id, gradient);
     }

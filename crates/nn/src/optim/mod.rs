@@ -84,15 +84,8 @@ impl<T: Float> Optimizer<T> {
     /// An optimizer of these parameters. One that is listed twice, as tied weights are, is moved once.
     pub fn over(parameters: impl IntoIterator<Item = Parameter<T>>, rule: impl Into<Rule>) -> Self {
         let mut seen = HashSet::new();
-        let distinct = parameters
-            .into_iter()
-            .filter(|parameter| seen.insert(parameter.id()));
-        let slot = |parameter| Slot {
-            parameter,
-            group: 0,
-            steps: 0,
-            state: Vec::new(),
-        };
+        let distinct = parameters.into_iter().filter(|parameter| seen.insert(parameter.id()));
+        let slot = |parameter| Slot { parameter, group: 0, steps: 0, state: Vec::new() };
         Optimizer {
             rules: vec![rule.into()],
             slots: distinct.map(slot).collect(),
@@ -127,14 +120,9 @@ impl<T: Float> Optimizer<T> {
     pub fn step(&mut self, gradients: &Gradients<T>) -> Result<()> {
         let rules: Vec<Rule> = self.rules().collect();
         rules.iter().try_for_each(Rule::check)?;
-        for slot in self
-            .slots
-            .iter_mut()
-            .filter(|slot| !slot.parameter.is_frozen())
-        {
+        for slot in self.slots.iter_mut().filter(|slot| !slot.parameter.is_frozen()) {
             if let Some(gradient) = gradients.by_id(slot.parameter.id()) {
-                slot.step(&rules[slot.group], gradient)
-                    .at(slot.parameter.path())?;
+                slot.step(&rules[slot.group], gradient).at(slot.parameter.path())?;
             }
         }
         self.steps += 1;
@@ -174,12 +162,10 @@ impl<T: Float> Slot<T> {
         let needed = rule.needed();
         let fresh = self.state.len() < needed;
         while self.state.len() < needed {
-            self.state
-                .push(Tensor::zeros(self.parameter.shape(), gradient.device())?);
+            self.state.push(Tensor::zeros(self.parameter.shape(), gradient.device())?);
         }
         let update = rule.update(self.steps + 1, fresh);
-        self.parameter
-            .update(&update, gradient, &mut self.state[..needed])?;
+        self.parameter.update(&update, gradient, &mut self.state[..needed])?;
         self.steps += 1;
         Ok(())
     }

@@ -40,13 +40,7 @@ pub struct RmsProp {
 impl RmsProp {
     /// RMSProp with learning rate `lr`.
     pub fn new(lr: f64) -> Self {
-        RmsProp {
-            lr,
-            alpha: 0.99,
-            eps: 1e-8,
-            momentum: 0.0,
-            weight_decay: 0.0,
-        }
+        RmsProp { lr, alpha: 0.99, eps: 1e-8, momentum: 0.0, weight_decay: 0.0 }
     }
 
     /// How slowly the mean square forgets. Default 0.99.
@@ -66,10 +60,7 @@ impl RmsProp {
 
     /// L2 penalty: this much of the weight is added to its gradient. Default 0.
     pub fn weight_decay(self, weight_decay: f64) -> Self {
-        RmsProp {
-            weight_decay,
-            ..self
-        }
+        RmsProp { weight_decay, ..self }
     }
 
     pub(super) fn update(&self) -> Update {

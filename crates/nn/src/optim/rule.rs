@@ -140,10 +140,7 @@ impl Rule {
             ],
         };
         // Written so that NaN is outside.
-        match ranges
-            .iter()
-            .find(|(_, value, end)| !(0.0..*end).contains(value))
-        {
+        match ranges.iter().find(|(_, value, end)| !(0.0..*end).contains(value)) {
             Some((name, value, end)) => fail(format!("expected {name} in [0, {end}), got {value}")),
             None => Ok(()),
         }

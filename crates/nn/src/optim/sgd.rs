@@ -44,13 +44,7 @@ pub struct Sgd {
 impl Sgd {
     /// Plain descent with learning rate `lr`.
     pub fn new(lr: f64) -> Self {
-        Sgd {
-            lr,
-            momentum: 0.0,
-            dampening: 0.0,
-            nesterov: false,
-            weight_decay: 0.0,
-        }
+        Sgd { lr, momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 }
     }
 
     /// How much of the last step is taken again. Default 0.
@@ -65,18 +59,12 @@ impl Sgd {
 
     /// Steps along the momentum as it will be. Needs momentum and no dampening.
     pub fn nesterov(self) -> Self {
-        Sgd {
-            nesterov: true,
-            ..self
-        }
+        Sgd { nesterov: true, ..self }
     }
 
     /// L2 penalty: this much of the weight is added to its gradient. Default 0.
     pub fn weight_decay(self, weight_decay: f64) -> Self {
-        Sgd {
-            weight_decay,
-            ..self
-        }
+        Sgd { weight_decay, ..self }
     }
 
     pub(super) fn update(&self, fresh: bool) -> Update {

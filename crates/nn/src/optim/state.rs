@@ -94,24 +94,16 @@ impl<T: Float> Optimizer<T> {
                     "expected a group and tensors of its rule for {path}, got {saved:?}"
                 ));
             };
-            names.push(
-                kept.iter()
-                    .map(|name| format!("{path}.{name}"))
-                    .collect::<Vec<_>>(),
-            );
+            names.push(kept.iter().map(|name| format!("{path}.{name}")).collect::<Vec<_>>());
         }
         let expected = self.slots.iter().zip(&names).flat_map(|(slot, names)| {
-            names
-                .iter()
-                .map(|name| (name.as_str(), slot.parameter.shape().to_vec()))
+            names.iter().map(|name| (name.as_str(), slot.parameter.shape().to_vec()))
         });
         check("load_state", &expected.collect(), &state.tensors)?;
         let mut loaded = Vec::new();
         for (slot, names) in self.slots.iter().zip(&names) {
             let device = slot.parameter.tensor().device().clone();
-            let tensors = names
-                .iter()
-                .map(|name| state.tensors[name].to_device(&device));
+            let tensors = names.iter().map(|name| state.tensors[name].to_device(&device));
             loaded.push(tensors.collect::<Result<Vec<_>>>()?);
         }
         for (slot, tensors) in self.slots.iter_mut().zip(loaded) {
@@ -134,11 +126,7 @@ impl<T: Float> Optimizer<T> {
     }
 
     fn expect_same_parameters<V>(&self, saved: &BTreeMap<String, V>) -> Result<()> {
-        let own: BTreeSet<&str> = self
-            .slots
-            .iter()
-            .map(|slot| slot.parameter.path())
-            .collect();
+        let own: BTreeSet<&str> = self.slots.iter().map(|slot| slot.parameter.path()).collect();
         let saved: BTreeSet<&str> = saved.keys().map(String::as_str).collect();
         match own == saved {
             true => Ok(()),

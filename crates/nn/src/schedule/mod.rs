@@ -44,10 +44,7 @@ pub struct Settings {
 impl Settings {
     /// The rates multiplied with `factor`, the momentum as it is.
     pub fn scaled(factor: f64) -> Self {
-        Settings {
-            factor,
-            momentum: None,
-        }
+        Settings { factor, momentum: None }
     }
 }
 
@@ -116,11 +113,7 @@ impl Schedule {
     /// This schedule put off by `steps`, in which the factor rises linearly from `start` times its first value to
     /// that value (PyTorch's `LinearLR` followed by another in a `SequentialLR`).
     pub fn warm_up(self, steps: usize, start: f64) -> Self {
-        Schedule::WarmUp {
-            steps,
-            start,
-            then: Box::new(self),
-        }
+        Schedule::WarmUp { steps, start, then: Box::new(self) }
     }
 
     /// What applies at time `step`, counted from 0.
@@ -130,10 +123,7 @@ impl Schedule {
             Schedule::Constant => 1.0,
             Schedule::Step { size, gamma } => gamma.powf((step / size.max(&1)) as f64),
             Schedule::MultiStep { milestones, gamma } => {
-                let passed = milestones
-                    .iter()
-                    .filter(|&&milestone| milestone <= step)
-                    .count();
+                let passed = milestones.iter().filter(|&&milestone| milestone <= step).count();
                 gamma.powf(passed as f64)
             }
             Schedule::Exponential { gamma } => gamma.powf(time),

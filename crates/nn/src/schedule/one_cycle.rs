@@ -77,26 +77,17 @@ impl OneCycle {
 
     /// The initial rate over the final one.
     pub fn final_div_factor(self, final_div_factor: f64) -> Self {
-        OneCycle {
-            final_div_factor,
-            ..self
-        }
+        OneCycle { final_div_factor, ..self }
     }
 
     /// Momentum (beta1 of Adam) at the peak, `low`, and at both ends, `high`.
     pub fn momentum(self, low: f64, high: f64) -> Self {
-        OneCycle {
-            momentum: Some([low, high]),
-            ..self
-        }
+        OneCycle { momentum: Some([low, high]), ..self }
     }
 
     /// Leaves the momentum alone.
     pub fn constant_momentum(self) -> Self {
-        OneCycle {
-            momentum: None,
-            ..self
-        }
+        OneCycle { momentum: None, ..self }
     }
 
     /// The shape of each phase.
@@ -106,10 +97,7 @@ impl OneCycle {
 
     /// Comes down as it went up, then goes on to the final rate in a third phase.
     pub fn three_phase(self) -> Self {
-        OneCycle {
-            three_phase: true,
-            ..self
-        }
+        OneCycle { three_phase: true, ..self }
     }
 
     /// What applies at `step`, counted from 0.
@@ -137,16 +125,10 @@ impl OneCycle {
         let end = phases[index];
         let length = end.0 - start.0;
         // A phase of no length is over when it begins.
-        let progress = if length > 0.0 {
-            (time - start.0) / length
-        } else {
-            1.0
-        };
+        let progress = if length > 0.0 { (time - start.0) / length } else { 1.0 };
         Settings {
             factor: self.anneal.between(start.1, end.1, progress),
-            momentum: self
-                .momentum
-                .map(|_| self.anneal.between(start.2, end.2, progress)),
+            momentum: self.momentum.map(|_| self.anneal.between(start.2, end.2, progress)),
         }
     }
 }

@@ -18,13 +18,12 @@ pub(crate) struct Rule<T: Element> {
     parents: Vec<Option<Arc<Node<T>>>>,
 }
 
+/// The gradients of tracked parents.
+type ParentGradients<T> = Vec<(Arc<Node<T>>, Tensor<T>)>;
+
 impl<T: Float> Rule<T> {
     /// The gradients of the tracked parents.
-    pub(super) fn apply(
-        self,
-        op: &str,
-        gradient: Tensor<T>,
-    ) -> Result<Vec<(Arc<Node<T>>, Tensor<T>)>> {
+    pub(super) fn apply(self, op: &str, gradient: Tensor<T>) -> Result<ParentGradients<T>> {
         let needs: Vec<bool> = self.parents.iter().map(Option::is_some).collect();
         let gradients = (self.backward)(&gradient, &needs)?;
         if gradients.len() != self.parents.len() {

@@ -162,13 +162,7 @@ pub(super) fn update<T: Float, K: Kernels<T> + ?Sized>(
         add(&times(v, keep)?, &times(&square, 1.0 - keep)?)
     };
     match *rule {
-        Update::Sgd {
-            rate,
-            momentum,
-            gain,
-            decay,
-            nesterov,
-        } => {
+        Update::Sgd { rate, momentum, gain, decay, nesterov } => {
             let mut step = penalised(decay, weight)?;
             if let [velocity] = state {
                 *velocity = add(&times(velocity, momentum)?, &times(&step, gain)?)?;
@@ -179,14 +173,7 @@ pub(super) fn update<T: Float, K: Kernels<T> + ?Sized>(
             }
             *weight = add(weight, &times(&step, -rate)?)?;
         }
-        Update::Adam {
-            step,
-            root,
-            betas: [b1, b2],
-            eps,
-            decay,
-            shrink,
-        } => {
+        Update::Adam { step, root, betas: [b1, b2], eps, decay, shrink } => {
             let g = penalised(decay, weight)?;
             let [m, v] = state else { return Ok(()) };
             *m = add(&times(m, b1)?, &times(&g, 1.0 - b1)?)?;
@@ -197,22 +184,13 @@ pub(super) fn update<T: Float, K: Kernels<T> + ?Sized>(
             let direction = zip(kernels, Binary::Div, m, &spread)?;
             *weight = add(&times(weight, shrink)?, &times(&direction, -step)?)?;
         }
-        Update::RmsProp {
-            rate,
-            alpha,
-            eps,
-            momentum,
-            decay,
-        } => {
+        Update::RmsProp { rate, alpha, eps, momentum, decay } => {
             let g = penalised(decay, weight)?;
             let Some((v, rest)) = state.split_first_mut() else {
                 return Ok(());
             };
             *v = decayed_square(v, &g, alpha)?;
-            let affine = Unary::Affine {
-                scale: 1.0,
-                shift: eps,
-            };
+            let affine = Unary::Affine { scale: 1.0, shift: eps };
             let spread = kernels.unary(affine, &kernels.unary(Unary::Sqrt, v)?)?;
             let mut step = zip(kernels, Binary::Div, &g, &spread)?;
             if let [velocity] = rest {

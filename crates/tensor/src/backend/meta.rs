@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use striate_conv::{Buffer, ConvShape, PoolShape};
+use striate_conv::{Buffer, ConvShape, PoolShape, unfold};
 
 use super::{
     AxisShape, Backend, Binary, Compare, Extreme, Kernels, MatmulShape, Memory, Pick, Reduce,
-    Storage, Unary, Update, View, columns_len,
+    Storage, Unary, Update, View,
 };
 use crate::random::Key;
 use crate::{Element, Error, ErrorKind, Float, Layout, Result};
@@ -123,11 +123,11 @@ impl<T: Element> Memory<T> for Meta {
         self.sized(pick.len())
     }
 
-    fn to_f64(&self, x: &Storage<T>) -> Result<Storage<f64>> {
+    fn widen(&self, x: &Storage<T>) -> Result<Storage<f64>> {
         self.sized(x.len())
     }
 
-    fn from_f64(&self, x: &Storage<f64>) -> Result<Storage<T>> {
+    fn narrow(&self, x: &Storage<f64>) -> Result<Storage<T>> {
         self.sized(x.len())
     }
 }
@@ -230,7 +230,7 @@ impl<T: Float> Kernels<T> for Meta {
     }
 
     fn unfold(&self, shape: &ConvShape, _: &Storage<T>) -> Result<Storage<T>> {
-        self.sized(columns_len(shape))
+        self.sized(unfold::columns_len(shape))
     }
 
     fn fold(&self, shape: &ConvShape, _: &Storage<T>) -> Result<Storage<T>> {

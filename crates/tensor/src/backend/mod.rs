@@ -124,12 +124,6 @@ pub enum Extreme {
     Min,
 }
 
-/// Elements of the columns that the windows of `shape` unfold to: `[batch, channels * kernel, positions]`.
-pub(crate) fn columns_len(shape: &ConvShape) -> usize {
-    // A description of windows has one output channel.
-    shape.weight_len() * shape.output_len()
-}
-
 /// A tensor seen as `[outer, axis, inner]` around the one axis that a kernel works along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AxisShape {
@@ -222,9 +216,9 @@ pub trait Memory<T: Element>: Send + Sync {
     /// Picks elements by index. Fails on an index outside the axis.
     fn pick(&self, pick: &Pick, x: &Storage<T>, index: &Storage<i64>) -> Result<Storage<T>>;
     /// Converts to f64; `false` is 0 and `true` 1.
-    fn to_f64(&self, x: &Storage<T>) -> Result<Storage<f64>>;
+    fn widen(&self, x: &Storage<T>) -> Result<Storage<f64>>;
     /// Converts from f64: rounds to nearest for floats, towards zero for integers, non-zero is `true`.
-    fn from_f64(&self, x: &Storage<f64>) -> Result<Storage<T>>;
+    fn narrow(&self, x: &Storage<f64>) -> Result<Storage<T>>;
 }
 
 /// What computes, for f32 and f64.

@@ -18,11 +18,7 @@ pub struct Storage<T> {
 impl<T: Element> Storage<T> {
     /// Wraps a backend's memory for `len` elements.
     pub fn new<D: Any + Send + Sync>(len: usize, data: D) -> Self {
-        Storage {
-            len,
-            data: Arc::new(data),
-            element: PhantomData,
-        }
+        Storage { len, data: Arc::new(data), element: PhantomData }
     }
 
     /// The number of elements.
@@ -46,18 +42,12 @@ impl<T: Element> Storage<T> {
             let copy = self.data::<D>()?.clone();
             self.data = Arc::new(copy);
         }
-        Arc::get_mut(&mut self.data)
-            .and_then(|data| data.downcast_mut())
-            .ok_or_else(foreign)
+        Arc::get_mut(&mut self.data).and_then(|data| data.downcast_mut()).ok_or_else(foreign)
     }
 }
 
 fn foreign() -> Error {
-    Error::new(
-        ErrorKind::Device,
-        "storage",
-        "expected memory of this device, got another device's",
-    )
+    Error::new(ErrorKind::Device, "storage", "expected memory of this device, got another device's")
 }
 
 impl<T> std::fmt::Debug for Storage<T> {

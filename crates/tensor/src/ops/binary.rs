@@ -21,19 +21,22 @@ fn gradients<T: Float>(
         Binary::Sub => [left(&|| Ok(g.clone()))?, right(&|| -g)?],
         Binary::Mul => [left(&|| g * b)?, right(&|| g * a)?],
         Binary::Div => [left(&|| g / b)?, right(&|| -(g * a)? / (b * b)?)?],
-        Binary::Pow => [
-            left(&|| g * (b * a.pow(&(b - 1.0)?)?)?)?,
-            right(&|| g * (a.pow(b)? * logarithm(a, b)?)?)?,
-        ],
-        Binary::Maximum => [
-            left(&|| g * share(Compare::Gt, a, b)?)?,
-            right(&|| g * share(Compare::Gt, b, a)?)?,
-        ],
-        Binary::Minimum => [
-            left(&|| g * share(Compare::Lt, a, b)?)?,
-            right(&|| g * share(Compare::Lt, b, a)?)?,
-        ],
+        Binary::Pow => {
+            [left(&|| g * slope_of_power(a, b)?)?, right(&|| g * (a.pow(b)? * logarithm(a, b)?)?)?]
+        }
+        Binary::Maximum => {
+            [left(&|| g * share(Compare::Gt, a, b)?)?, right(&|| g * share(Compare::Gt, b, a)?)?]
+        }
+        Binary::Minimum => {
+            [left(&|| g * share(Compare::Lt, a, b)?)?, right(&|| g * share(Compare::Lt, b, a)?)?]
+        }
     })
+}
+
+/// `b a^(b - 1)`, but zero where `b` is: there `a^b` is one, even at `a = 0`.
+fn slope_of_power<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
+    let zero = Tensor::scalar(T::ZERO, a.device())?;
+    b.eq(&zero)?.choose(&zero, &(b * a.pow(&(b - 1.0)?)?)?)
 }
 
 /// `ln a`, but zero where `a = 0` and `b >= 0`: there `a^b` is flat along `b`.
@@ -134,8 +137,7 @@ impl<T: Float> Tensor<T> {
         let reduced: Vec<bool> = (0..self.rank())
             .map(|axis| axis < missing || shape[axis - missing] != self.shape()[axis])
             .collect();
-        let storage =
-            self.kernels().reduce(Reduce::Sum, self.storage(), self.shape(), &reduced)?;
+        let storage = self.kernels().reduce(Reduce::Sum, self.storage(), self.shape(), &reduced)?;
         Ok(self.sibling(storage, Shape::from(shape)))
     }
 }
@@ -252,7 +254,11 @@ impl<T: Float> Neg for Tensor<T> {
 
 impl<T: Element> Tensor<T> {
     /// Fails unless `other` is on the same device.
-    pub(crate) fn expect_device<U: Element>(&self, op: &str, other: &Tensor<U>) -> Result<(), Error> {
+    pub(crate) fn expect_device<U: Element>(
+        &self,
+        op: &str,
+        other: &Tensor<U>,
+    ) -> Result<(), Error> {
         self.device().expect_same(op, other.device())
     }
 }

@@ -38,10 +38,7 @@ fn check_operands<T: Float>(
     if bias.shape() == [channels] {
         return Ok(());
     }
-    Err(Error::shape(
-        op,
-        format!("expected a bias of shape [{channels}], got {:?}", bias.shape()),
-    ))
+    Err(Error::shape(op, format!("expected a bias of shape [{channels}], got {:?}", bias.shape())))
 }
 
 /// The gradient of a bias per channel: the sum over everything else.
@@ -82,10 +79,8 @@ impl<T: Float> Tensor<T> {
             weight.storage(),
             bias.map(|bias| bias.storage()),
         )?;
-        let y = self.sibling(
-            storage,
-            output_shape::<N>(shape.batch, shape.out_channels, shape.output),
-        );
+        let y =
+            self.sibling(storage, output_shape::<N>(shape.batch, shape.out_channels, shape.output));
         let (x, w) = (self.detach(), weight.detach());
         let backward = move |grad: &Tensor<T>, needs: &[bool]| {
             let kernels = grad.kernels();
@@ -150,10 +145,7 @@ fn gradients<T: Float>(
     weight: impl FnOnce() -> Result<Tensor<T>>,
     bias: impl FnOnce() -> Result<Tensor<T>>,
 ) -> Result<Vec<Option<Tensor<T>>>> {
-    let mut gradients = vec![
-        needs[0].then(input).transpose()?,
-        needs[1].then(weight).transpose()?,
-    ];
+    let mut gradients = vec![needs[0].then(input).transpose()?, needs[1].then(weight).transpose()?];
     if let Some(need) = needs.get(2) {
         gradients.push(need.then(bias).transpose()?);
     }

@@ -38,19 +38,29 @@ impl<T: Float> Tensor<T> {
         let parts: Vec<_> = windows.iter().cloned().zip(tensors.iter().copied()).collect();
         let y = Tensor::written(&shape, &parts, T::ZERO)?;
         Ok(y.record("cat", tensors, move |grad, needs| {
-            let part = |(window, &need): (&Layout, &bool)| {
-                need.then(|| grad.gathered(window)).transpose()
-            };
+            let part =
+                |(window, &need): (&Layout, &bool)| need.then(|| grad.gathered(window)).transpose();
             windows.iter().zip(needs).map(part).collect()
         }))
     }
 
     /// The tensors, all of one shape, along a new axis at `axis`, counted in the result.
     pub fn stack(tensors: &[&Tensor<T>], axis: isize) -> Result<Tensor<T>> {
-        let unsqueezed = tensors
-            .iter()
-            .map(|tensor| tensor.unsqueeze(axis))
-            .collect::<Result<Vec<_>>>()?;
+        if let Some(other) = tensors.iter().find(|tensor| tensor.shape() != tensors[0].shape()) {
+            return Err(Error::shape(
+                "stack",
+                format!(
+                    "expected tensors of one shape, got {:?} and {:?}",
+                    tensors[0].shape(),
+                    other.shape()
+                ),
+            ));
+        }
+        if tensors.is_empty() {
+            return Err(Error::shape("stack", "expected at least one tensor, got none"));
+        }
+        let unsqueezed =
+            tensors.iter().map(|tensor| tensor.unsqueeze(axis)).collect::<Result<Vec<_>>>()?;
         Tensor::cat(&unsqueezed.iter().collect::<Vec<_>>(), axis)
     }
 

@@ -90,13 +90,21 @@ impl<T: Float> Tensor<T> {
         reduce(&self.difference("huber", target)?.two_sided(delta)?, reduction)
     }
 
-    /// `-(t ln p + (1 - t) ln (1 - p))` for probabilities; each logarithm is at least -100.
+    /// `-(t ln p + (1 - t) ln (1 - p))` for probabilities; as in PyTorch, each logarithm is at least -100, and the
+    /// gradient `(p - t) / (p (1 - p))` has a denominator of at least 1e-12.
     pub fn bce(&self, target: &Self, reduction: Reduction) -> Result<Self> {
         self.expect_shape("bce", target)?;
+        let (p, t) = (self.detach(), target.detach());
         let log = |p: &Tensor<T>| p.ln()?.clamp(-100.0, f64::MAX);
-        let hit = (log(self)? * target)?;
-        let miss = (log(&(1.0 - self)?)? * (1.0 - target)?)?;
-        reduce(&(-(hit + miss)?)?, reduction)
+        let (hit, miss) = (log(&p)?, log(&(1.0 - &p)?)?);
+        let loss = (-(&t * &hit + ((1.0 - &t)? * &miss)?)?)?;
+        let loss = loss.record("bce", &[self, target], move |grad, needs| {
+            let spread = || (&p * (1.0 - &p)?)?.clamp(1e-12, f64::MAX);
+            let input = || grad * ((&p - &t)? / spread()?)?;
+            let target = || grad * (&miss - &hit)?;
+            Ok(vec![needs[0].then(input).transpose()?, needs[1].then(target).transpose()?])
+        });
+        reduce(&loss, reduction)
     }
 
     /// [`Tensor::bce`] of `sigmoid(self)`, exact for large logits: `ln(1 + e^x) - x t`.
@@ -185,7 +193,10 @@ fn log_likelihood<T: Float>(
 ) -> Result<Tensor<T>> {
     let smoothing = options.label_smoothing;
     if !(0.0..=1.0).contains(&smoothing) {
-        return Err(Error::argument(op, format!("expected label_smoothing in 0..=1, got {smoothing}")));
+        return Err(Error::argument(
+            op,
+            format!("expected label_smoothing in 0..=1, got {smoothing}"),
+        ));
     }
     let (labels, counts) = valid_labels(labels, options.ignore_index, log_p)?;
     let classes = log_p.shape()[1];

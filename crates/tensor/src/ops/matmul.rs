@@ -58,18 +58,8 @@ impl<T: Float> Tensor<T> {
         let y = product(self, right, problem, [&batch[..], &[m, n]].concat())?;
         let (a, b) = (self.detach(), right.detach());
         Ok(y.record("matmul", &[self, right], move |grad, needs| {
-            let to_left = MatmulShape {
-                k: n,
-                n: k,
-                transpose_right: true,
-                ..problem
-            };
-            let to_right = MatmulShape {
-                m: k,
-                k: m,
-                transpose_left: true,
-                ..problem
-            };
+            let to_left = MatmulShape { k: n, n: k, transpose_right: true, ..problem };
+            let to_right = MatmulShape { m: k, k: m, transpose_left: true, ..problem };
             let left = || product(grad, &b, to_left, a.shape());
             let right = || product(&a, grad, to_right, b.shape());
             Ok(vec![needs[0].then(left).transpose()?, needs[1].then(right).transpose()?])
@@ -116,12 +106,7 @@ impl<T: Float> Tensor<T> {
         let y = product(self, weight, problem, [leading, &[outputs]].concat())?;
         let (x, w) = (self.detach(), weight.detach());
         let y = y.record("linear", &[self, weight], move |grad, needs| {
-            let to_input = MatmulShape {
-                k: outputs,
-                n: inputs,
-                transpose_right: false,
-                ..problem
-            };
+            let to_input = MatmulShape { k: outputs, n: inputs, transpose_right: false, ..problem };
             let to_weight = MatmulShape {
                 m: outputs,
                 k: rows,

@@ -101,19 +101,18 @@ impl<T: Float> Tensor<T> {
         shape: &[usize],
         eps: f64,
     ) -> Result<Self> {
-        let inner = if rows == 0 { 0 } else { self.len() / rows };
-        let seen = AxisShape {
-            outer: 1,
-            axis: rows,
-            inner,
-        };
+        let inner = self.len().checked_div(rows).unwrap_or(0);
+        let seen = AxisShape { outer: 1, axis: rows, inner };
         let (y, _) = self.standardize(op, seen, None, Normalization::Batch, eps)?;
         let Some(affine) = affine else { return Ok(y) };
         let volume = shape.iter().product::<usize>();
-        for tensor in affine.iter().filter(|tensor| tensor.len() != volume) {
+        if let Some(tensor) = affine.iter().find(|tensor| tensor.len() != volume) {
             return Err(Error::shape(
                 op,
-                format!("expected a weight and a bias of {volume} elements, got {:?}", tensor.shape()),
+                format!(
+                    "expected a weight and a bias of {volume} elements, got {:?}",
+                    tensor.shape()
+                ),
             ));
         }
         y * &affine[0].reshape(shape)? + &affine[1].reshape(shape)?

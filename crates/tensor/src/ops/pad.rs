@@ -25,17 +25,19 @@ impl<T: Float> Tensor<T> {
         let Some(first) = self.rank().checked_sub(padding.len()) else {
             return Err(Error::shape(
                 "pad",
-                format!("expected a tensor of rank {} or more, got {:?}", padding.len(), self.shape()),
+                format!(
+                    "expected a tensor of rank {} or more, got {:?}",
+                    padding.len(),
+                    self.shape()
+                ),
             ));
         };
         match mode {
             PadMode::Zeros => self.pad_constant(first, padding, 0.0),
             PadMode::Constant(value) => self.pad_constant(first, padding, value),
-            _ => (first..).zip(padding).try_fold(self.clone(), |x, (axis, &margin)| {
-                match margin {
-                    [0, 0] => Ok(x),
-                    margin => x.pad_axis(axis, margin, mode),
-                }
+            _ => (first..).zip(padding).try_fold(self.clone(), |x, (axis, &margin)| match margin {
+                [0, 0] => Ok(x),
+                margin => x.pad_axis(axis, margin, mode),
             }),
         }
     }
@@ -45,7 +47,10 @@ impl<T: Float> Tensor<T> {
         for (size, [before, after]) in shape[first..].iter_mut().zip(padding) {
             let padded = size.checked_add(*before).and_then(|size| size.checked_add(*after));
             *size = padded.ok_or_else(|| {
-                Error::argument("pad", format!("expected a margin that fits into memory, got {padding:?}"))
+                Error::argument(
+                    "pad",
+                    format!("expected a margin that fits into memory, got {padding:?}"),
+                )
             })?;
         }
         let shape = Shape::from(shape).checked::<T>("pad")?;
@@ -54,9 +59,7 @@ impl<T: Float> Tensor<T> {
             window = window.slice(axis, *before, self.shape()[axis], 1);
         }
         let y = Tensor::written(&shape, &[(window.clone(), self)], T::from_f64(value))?;
-        Ok(y.record("pad", &[self], move |grad, _| {
-            Ok(vec![Some(grad.gathered(&window)?)])
-        }))
+        Ok(y.record("pad", &[self], move |grad, _| Ok(vec![Some(grad.gathered(&window)?)])))
     }
 
     fn pad_axis(&self, axis: usize, [before, after]: [usize; 2], mode: PadMode) -> Result<Self> {
@@ -73,6 +76,9 @@ impl<T: Float> Tensor<T> {
                 format!("expected a margin {rule} ({size}), got [{before}, {after}]"),
             ));
         }
+        let mut padded = self.shape().to_vec();
+        padded[axis] = size.saturating_add(before).saturating_add(after);
+        Shape::from(padded).checked::<T>("pad")?;
         let size = size as isize;
         let source = |i: isize| match mode {
             PadMode::Reflect if i < 0 => -i,
@@ -80,9 +86,8 @@ impl<T: Float> Tensor<T> {
             PadMode::Circular => i.rem_euclid(size),
             _ => i.clamp(0, size - 1),
         };
-        let indices: Vec<i64> = (-(before as isize)..size + after as isize)
-            .map(|i| source(i) as i64)
-            .collect();
+        let indices: Vec<i64> =
+            (-(before as isize)..size + after as isize).map(|i| source(i) as i64).collect();
         let index = Tensor::from_vec(indices, size as usize + before + after, self.device())?;
         self.index_select(axis as isize, &index)
     }

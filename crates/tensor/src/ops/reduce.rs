@@ -9,9 +9,7 @@ impl<T: Float> Tensor<T> {
     pub fn sum(&self, axes: impl Into<Axes>, keepdim: bool) -> Result<Self> {
         let (sum, kept) = self.reduce("sum", Reduce::Sum, axes.into())?;
         let shape = Shape::from(self.shape());
-        let sum = sum.record("sum", &[self], move |grad, _| {
-            Ok(vec![Some(grad.expand(shape)?)])
-        });
+        let sum = sum.record("sum", &[self], move |grad, _| Ok(vec![Some(grad.expand(shape)?)]));
         finish(sum, kept, keepdim)
     }
 
@@ -55,11 +53,11 @@ impl<T: Float> Tensor<T> {
     /// `ln sum e^x` over `axes`, without overflow.
     pub fn logsumexp(&self, axes: impl Into<Axes>, keepdim: bool) -> Result<Self> {
         let axes = axes.into();
+        let (_, kept) = self.reduced_axes("logsumexp", &axes)?;
         // The shift cancels, so its gradient is not needed. Infinite maxima would make NaN of it.
         let shift = self.detach().max(axes.clone(), true)?;
         let limit = striate_conv::Float::to_f64(<T as striate_conv::Float>::MAX);
         let shift = shift.clamp(-limit, limit)?;
-        let (_, kept) = self.reduced_axes("logsumexp", &axes)?;
         let sum = (self - &shift)?.exp()?.sum(axes, true)?;
         finish((sum.ln()? + &shift)?, kept, keepdim)
     }

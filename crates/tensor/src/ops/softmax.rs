@@ -14,14 +14,14 @@ impl<T: Float> Tensor<T> {
         let output = y.clone();
         Ok(y.record("log_softmax", &[self], move |grad, _| {
             let kernels = grad.kernels();
-            let storage =
-                kernels.log_softmax_gradient(output.storage(), grad.storage(), along)?;
+            let storage = kernels.log_softmax_gradient(output.storage(), grad.storage(), along)?;
             Ok(vec![Some(grad.sibling(storage, grad.shape()))])
         }))
     }
 
     /// `e^x / sum e^x` along `axis`, without overflow.
     pub fn softmax(&self, axis: isize) -> Result<Self> {
+        resolve_axis("softmax", axis, self.rank())?;
         let y = self.detach().log_softmax(axis)?.exp()?;
         let output = y.clone();
         Ok(y.record("softmax", &[self], move |grad, _| {

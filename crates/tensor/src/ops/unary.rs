@@ -164,7 +164,7 @@ impl<T: Float> Tensor<T> {
 
     /// `x` limited to `[low, high]`; the slope at the limits is one, as in PyTorch. Fails unless `low <= high`.
     pub fn clamp(&self, low: f64, high: f64) -> Result<Self> {
-        if !(low <= high) {
+        if low > high || low.is_nan() || high.is_nan() {
             return Err(Error::argument(
                 "clamp",
                 format!("expected low <= high, got {low} and {high}"),

@@ -17,7 +17,11 @@ impl<T: Element> Tensor<T> {
     }
 
     /// A copy with `source` written where `target` points. Untracked.
-    pub(crate) fn written(shape: &[usize], parts: &[(Layout, &Tensor<T>)], fill: T) -> Result<Self> {
+    pub(crate) fn written(
+        shape: &[usize],
+        parts: &[(Layout, &Tensor<T>)],
+        fill: T,
+    ) -> Result<Self> {
         let device = match parts {
             [(_, first), ..] => first.device().clone(),
             [] => return Err(Error::shape("cat", "expected at least one tensor")),
@@ -48,9 +52,7 @@ impl<T: Float> Tensor<T> {
         }
         let y = self.sibling(self.storage().clone(), shape);
         let from = Shape::from(self.shape());
-        Ok(y.record("reshape", &[self], move |grad, _| {
-            Ok(vec![Some(grad.reshape(from)?)])
-        }))
+        Ok(y.record("reshape", &[self], move |grad, _| Ok(vec![Some(grad.reshape(from)?)])))
     }
 
     /// Axes `start..` up to and including `end` as one; negative axes count from the end.
@@ -142,9 +144,7 @@ impl<T: Float> Tensor<T> {
         }
         let y = self.gathered(&self.layout().broadcast_to(&shape))?;
         let from = self.shape().to_vec();
-        Ok(y.record("expand", &[self], move |grad, _| {
-            Ok(vec![Some(grad.clone().sum_to(&from)?)])
-        }))
+        Ok(y.record("expand", &[self], move |grad, _| Ok(vec![Some(grad.clone().sum_to(&from)?)])))
     }
 
     /// Along `axis`, the elements of `range`, every `step`-th.

@@ -112,12 +112,7 @@ pub struct Key {
 impl Key {
     /// The key of `seed` and `purpose`, at step 0 and stream 0.
     pub fn new(seed: u64, purpose: Purpose) -> Self {
-        Self {
-            seed,
-            purpose,
-            step: 0,
-            stream: 0,
-        }
+        Self { seed, purpose, step: 0, stream: 0 }
     }
 
     /// The same key at another step: an optimizer step, an epoch.
@@ -142,15 +137,9 @@ impl Key {
     pub fn philox(&self) -> Philox {
         let [step_low, step_high] = halves(self.step);
         let [stream_low, stream_high] = halves(self.stream);
-        let a = philox4x32(
-            [step_low, step_high, self.purpose.code(), 0],
-            halves(self.seed),
-        );
+        let a = philox4x32([step_low, step_high, self.purpose.code(), 0], halves(self.seed));
         let b = philox4x32([stream_low, stream_high, a[2], a[3]], [a[0], a[1]]);
-        Philox {
-            key: [b[0], b[1]],
-            high: [b[2], b[3]],
-        }
+        Philox { key: [b[0], b[1]], high: [b[2], b[3]] }
     }
 
     /// The four words of block `counter`. Many blocks are cheaper through [`Key::philox`].
@@ -205,9 +194,7 @@ impl Key {
     /// 0 and less (and NaN) is never, 1 and more is always.
     pub fn fill_bernoulli(&self, out: &mut [bool], probability: f64) {
         let (philox, threshold) = (self.philox(), threshold(probability));
-        fill_blocks(out, |block| {
-            philox.block(block).map(|word| u64::from(word) < threshold)
-        });
+        fill_blocks(out, |block| philox.block(block).map(|word| u64::from(word) < threshold));
     }
 
     /// A uniformly random order of `0..n`.
@@ -240,14 +227,12 @@ impl Key {
 ///
 /// Every element depends on its own index alone, so how the work is split cannot show.
 fn fill_blocks<U: Copy + Send>(out: &mut [U], draw: impl Fn(u64) -> [U; 4] + Sync) {
-    out.par_chunks_mut(4 * BLOCKS_PER_TASK)
-        .enumerate()
-        .for_each(|(task, chunk)| {
-            let first = (task * BLOCKS_PER_TASK) as u64;
-            for (elements, block) in chunk.chunks_mut(4).zip(first..) {
-                elements.copy_from_slice(&draw(block)[..elements.len()]);
-            }
-        });
+    out.par_chunks_mut(4 * BLOCKS_PER_TASK).enumerate().for_each(|(task, chunk)| {
+        let first = (task * BLOCKS_PER_TASK) as u64;
+        for (elements, block) in chunk.chunks_mut(4).zip(first..) {
+            elements.copy_from_slice(&draw(block)[..elements.len()]);
+        }
+    });
 }
 
 /// The uniform numbers of a block, with the bits that a `T` can hold.

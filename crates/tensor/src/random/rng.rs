@@ -36,12 +36,7 @@ pub struct PhiloxRng {
 
 impl PhiloxRng {
     pub(super) fn new(philox: Philox) -> Self {
-        Self {
-            philox,
-            next_block: 0,
-            words: [0; 4],
-            lane: 4,
-        }
+        Self { philox, next_block: 0, words: [0; 4], lane: 4 }
     }
 
     fn word(&mut self) -> u32 {

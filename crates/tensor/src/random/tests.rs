@@ -40,11 +40,7 @@ fn philox_gives_the_published_known_answers() {
     let cases = [
         ([0; 4], [0; 2], "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
         ([ones; 4], [ones; 2], "408f276d 41c83b0e a20bc7c6 6d5451fd"),
-        (
-            pi_counter,
-            [0xa4093822, 0x299f31d0],
-            "d16cfe09 94fdcceb 5001e420 24126ea1",
-        ),
+        (pi_counter, [0xa4093822, 0x299f31d0], "d16cfe09 94fdcceb 5001e420 24126ea1"),
     ];
     for (counter, key, expected) in cases {
         let words = philox4x32(counter, key).map(|word| format!("{word:08x}"));
@@ -65,18 +61,9 @@ fn a_key_expands_as_documented() {
     let key = Key::new(0x0123456789abcdef, Purpose::Dropout)
         .step(0x1_0000_0007)
         .path("features.3.weight");
-    assert_eq!(
-        key.block(0),
-        [0xa9f09322, 0xf3cfe9f6, 0xf1d20f79, 0xb1aed757]
-    );
-    assert_eq!(
-        key.block(5),
-        [0xb0dce541, 0x34d765ce, 0x3d30ac0c, 0xe0c781e3]
-    );
-    assert_eq!(
-        key.block((1 << 63) + 5),
-        [0x7a3e881e, 0x16f729ac, 0xe82045af, 0x41a1294b]
-    );
+    assert_eq!(key.block(0), [0xa9f09322, 0xf3cfe9f6, 0xf1d20f79, 0xb1aed757]);
+    assert_eq!(key.block(5), [0xb0dce541, 0x34d765ce, 0x3d30ac0c, 0xe0c781e3]);
+    assert_eq!(key.block((1 << 63) + 5), [0x7a3e881e, 0x16f729ac, 0xe82045af, 0x41a1294b]);
     assert_eq!(
         Key::new(9, Purpose::Other(12)).block(1),
         [0x6e12190d, 0xbb0f9ae8, 0x003b9118, 0xb50da7cb]
@@ -106,19 +93,11 @@ fn every_part_of_a_key_matters() {
 
 #[test]
 fn uniform_and_normal_numbers_are_pinned() {
-    let expected = [
-        0.5301532978156994,
-        0.8059926204784321,
-        0.10360198025930978,
-        0.5276604804289496,
-    ];
+    let expected =
+        [0.5301532978156994, 0.8059926204784321, 0.10360198025930978, 0.5276604804289496];
     assert_eq!(uniforms::<f64>(init(), 4), expected);
-    let expected = [
-        0.38821812172827563,
-        -1.0575749789690756,
-        -2.097333906298237,
-        -0.36822296343007965,
-    ];
+    let expected =
+        [0.38821812172827563, -1.0575749789690756, -2.097333906298237, -0.36822296343007965];
     for (z, e) in normals::<f64>(init(), 4).into_iter().zip(expected) {
         // The last bits are those of the system's ln, sin and cos.
         assert!((z - e).abs() < 1e-14, "{z} against {e}");

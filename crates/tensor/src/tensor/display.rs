@@ -43,12 +43,7 @@ impl<'a> Printer<'a> {
         let texts = texts(values);
         let width = texts.iter().map(String::len).max().unwrap_or(0);
         let edge = (values.len() > SUMMARISE).then_some(EDGE);
-        Printer {
-            shape,
-            texts,
-            width,
-            edge,
-        }
+        Printer { shape, texts, width, edge }
     }
 
     /// Writes the sub-tensor that starts at element `from`, `axis` axes deep.
@@ -88,7 +83,8 @@ fn texts<T: Element>(values: &[T]) -> Vec<String> {
     }
     let numbers: Vec<f64> = values.iter().map(|value| value.as_f64()).collect();
     let sizes = numbers.iter().map(|x| x.abs()).filter(|x| x.is_finite() && *x > 0.0);
-    let (low, high) = sizes.fold((f64::INFINITY, 0.0f64), |(low, high), x| (low.min(x), high.max(x)));
+    let (low, high) =
+        sizes.fold((f64::INFINITY, 0.0f64), |(low, high), x| (low.min(x), high.max(x)));
     if high >= 1e8 || low < 1e-4 || high / low > 1e4 && low < 1e-3 {
         return numbers.iter().map(|x| special(*x).unwrap_or_else(|| format!("{x:.4e}"))).collect();
     }
@@ -98,10 +94,7 @@ fn texts<T: Element>(values: &[T]) -> Vec<String> {
     });
     let places = places.max().unwrap_or(0).min(8);
     let whole = if places == 0 { "." } else { "" };
-    numbers
-        .iter()
-        .map(|x| special(*x).unwrap_or_else(|| format!("{x:.places$}{whole}")))
-        .collect()
+    numbers.iter().map(|x| special(*x).unwrap_or_else(|| format!("{x:.places$}{whole}"))).collect()
 }
 
 /// How numpy writes what is not a finite number.
@@ -128,10 +121,7 @@ mod tests {
         assert_eq!(print(vec![1.5], &[]), "1.5");
         assert_eq!(print(vec![1.0, 2.0, -3.0], &[3]), "[ 1.  2. -3.]");
         assert_eq!(print(vec![1.0, 2.5, 3.0, 4.25], &[2, 2]), "[[1.00 2.50]\n [3.00 4.25]]");
-        assert_eq!(
-            print(vec![0.0, 1.0, 2.0, 3.0], &[2, 1, 2]),
-            "[[[0. 1.]]\n\n [[2. 3.]]]"
-        );
+        assert_eq!(print(vec![0.0, 1.0, 2.0, 3.0], &[2, 1, 2]), "[[[0. 1.]]\n\n [[2. 3.]]]");
         assert_eq!(print(vec![f32::NAN, f32::INFINITY], &[2]), "[nan inf]");
         assert_eq!(print(vec![], &[0]), "[]");
     }

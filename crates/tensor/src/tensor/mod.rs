@@ -35,12 +35,7 @@ impl<T: Element> Tensor<T> {
     ) -> Self {
         let shape = shape.into();
         debug_assert_eq!(storage.len(), shape.iter().product::<usize>());
-        Tensor(Arc::new(Inner {
-            shape,
-            device: device.clone(),
-            storage,
-            node: None,
-        }))
+        Tensor(Arc::new(Inner { shape, device: device.clone(), storage, node: None }))
     }
 
     /// A tensor of `values` in row-major order. Fails unless there are as many as the shape has elements.
@@ -166,8 +161,8 @@ impl<T: Element> Tensor<T> {
                 "expected a detached tensor: no gradient passes through a conversion",
             ));
         }
-        let wide = self.memory().to_f64(self.storage())?;
-        let storage = U::memory(self.device().backend()).from_f64(&wide)?;
+        let wide = self.memory().widen(self.storage())?;
+        let storage = U::memory(self.device().backend()).narrow(&wide)?;
         Ok(Tensor::from_storage(storage, self.0.shape.clone(), self.device()))
     }
 
@@ -180,10 +175,7 @@ impl<T: Element> Tensor<T> {
     pub fn detach(&self) -> Self {
         match self.0.node {
             None => self.clone(),
-            Some(_) => Tensor(Arc::new(Inner {
-                node: None,
-                ..(*self.0).clone()
-            })),
+            Some(_) => Tensor(Arc::new(Inner { node: None, ..(*self.0).clone() })),
         }
     }
 
@@ -216,10 +208,7 @@ impl<T: Element> Tensor<T> {
 impl<T: Float> Tensor<T> {
     /// A new leaf with these values, whose gradient [`Tensor::backward`] returns.
     pub fn tracked(&self) -> Self {
-        Tensor(Arc::new(Inner {
-            node: Some(Node::leaf()),
-            ..(*self.0).clone()
-        }))
+        Tensor(Arc::new(Inner { node: Some(Node::leaf()), ..(*self.0).clone() }))
     }
 
     /// The identity of a tracked leaf; `None` for everything else.
@@ -236,10 +225,7 @@ impl<T: Float> Tensor<T> {
                 format!("expected shape {:?}, got {:?}", self.shape(), values.shape()),
             ));
         }
-        Ok(Tensor(Arc::new(Inner {
-            node: self.0.node.clone(),
-            ..(*values.0).clone()
-        })))
+        Ok(Tensor(Arc::new(Inner { node: self.0.node.clone(), ..(*values.0).clone() })))
     }
 
     /// `count` numbers from `0`, one apart.
@@ -281,13 +267,14 @@ impl<T: Float> Tensor<T> {
         state: &mut [Tensor<T>],
     ) -> Result<()> {
         let fits = |other: &Tensor<T>| other.shape() == self.shape();
-        if !fits(grad) || !state.iter().all(|state| fits(state)) {
+        if !fits(grad) || !state.iter().all(fits) {
             return Err(Error::shape(
                 "update",
                 format!(
-                    "expected gradient and state of shape {:?}, gradient is {:?}",
+                    "expected gradient and state of shape {:?}, got {:?} and {:?}",
                     self.shape(),
-                    grad.shape()
+                    grad.shape(),
+                    state.iter().map(Tensor::shape).collect::<Vec<_>>()
                 ),
             ));
         }
@@ -339,10 +326,7 @@ impl<T: Float> Tensor<T> {
     ) -> Self {
         match Node::record(op, parents, backward) {
             None => self,
-            node => Tensor(Arc::new(Inner {
-                node,
-                ..Arc::unwrap_or_clone(self.0)
-            })),
+            node => Tensor(Arc::new(Inner { node, ..Arc::unwrap_or_clone(self.0) })),
         }
     }
 }

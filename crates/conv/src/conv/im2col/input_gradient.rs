@@ -29,9 +29,7 @@ pub(crate) fn input_gradient<T: Float>(
         .flat_map(|(index, planes)| {
             let blocks = planes.chunks_mut(block * group.input);
             let channels = cuts(group.in_channels, block);
-            blocks
-                .zip(channels)
-                .map(move |(planes, channels)| (index, channels, planes))
+            blocks.zip(channels).map(move |(planes, channels)| (index, channels, planes))
         })
         .collect();
     tasks.into_par_iter().for_each(|(index, channels, planes)| {
@@ -41,24 +39,14 @@ pub(crate) fn input_gradient<T: Float>(
         let grad_output = group.outputs(grad_output, index);
         if group.pointwise {
             let mut planes = MatrixMut::row_major(planes, [rows, group.input]);
-            return product(
-                weight.transposed(),
-                grad_output,
-                Update::Overwrite,
-                &mut planes,
-            );
+            return product(weight.transposed(), grad_output, Update::Overwrite, &mut planes);
         }
         planes.fill(T::ZERO);
         for outputs in cuts(group.output, tile) {
             let mut columns = Buffer::for_overwrite(rows * outputs.len());
             let mut matrix = MatrixMut::row_major(&mut columns, [rows, outputs.len()]);
             let grad_output = grad_output.columns(outputs.clone());
-            product(
-                weight.transposed(),
-                grad_output,
-                Update::Overwrite,
-                &mut matrix,
-            );
+            product(weight.transposed(), grad_output, Update::Overwrite, &mut matrix);
             group.patches.scatter(&columns, outputs, planes);
         }
     });

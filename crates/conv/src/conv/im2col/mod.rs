@@ -109,10 +109,7 @@ impl<'a> Group<'a> {
     fn tile<T>(&self, channels: usize) -> usize {
         let column = channels * self.taps * size_of::<T>();
         let most = (COLUMN_BYTES / column).max(SMALLEST_TILE);
-        let blocks = self
-            .output
-            .div_ceil(self.output.div_ceil(most))
-            .div_ceil(LANES);
+        let blocks = self.output.div_ceil(self.output.div_ceil(most)).div_ceil(LANES);
         // An odd number of blocks, so that the rows of a tile do not all start in the same few sets of
         // the cache.
         ((blocks | 1) * LANES).min(self.output)
@@ -140,32 +137,18 @@ pub(super) fn forward<T: Float>(
             output.tiles([block, tile]).map(move |tile| (index, tile))
         })
         .collect();
-    tasks.into_par_iter().for_each(
-        |(
-            index,
-            Tile {
-                rows,
-                columns,
-                matrix: mut output,
-            },
-        )| {
-            let mut update = Update::Overwrite;
-            if let Some(bias) = bias {
-                let first = index % group.groups * group.out_channels + rows.start;
-                for (row, &bias) in bias[first..][..rows.len()].iter().enumerate() {
-                    output.row_mut(row).fill(bias);
-                }
-                update = Update::Add;
+    tasks.into_par_iter().for_each(|(index, Tile { rows, columns, matrix: mut output })| {
+        let mut update = Update::Overwrite;
+        if let Some(bias) = bias {
+            let first = index % group.groups * group.out_channels + rows.start;
+            for (row, &bias) in bias[first..][..rows.len()].iter().enumerate() {
+                output.row_mut(row).fill(bias);
             }
-            let planes = group.planes(input, index, 0..group.in_channels);
-            group.with_columns(planes, columns, |columns| {
-                product(
-                    group.weight(weight, index).rows(rows),
-                    columns,
-                    update,
-                    &mut output,
-                );
-            });
-        },
-    );
+            update = Update::Add;
+        }
+        let planes = group.planes(input, index, 0..group.in_channels);
+        group.with_columns(planes, columns, |columns| {
+            product(group.weight(weight, index).rows(rows), columns, update, &mut output);
+        });
+    });
 }

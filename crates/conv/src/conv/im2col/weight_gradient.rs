@@ -33,30 +33,18 @@ pub(crate) fn weight_gradient<T: Float>(
     let affordable = PARTIAL_BYTES / size_of_val(grad_weight);
     let chunk = items.div_ceil(affordable.clamp(1, TASKS));
     let chunks = items.div_ceil(chunk);
-    let block = group
-        .in_channels
-        .div_ceil(TASKS.div_ceil(chunks * group.groups));
+    let block = group.in_channels.div_ceil(TASKS.div_ceil(chunks * group.groups));
 
     let mut partial = Buffer::for_overwrite((chunks - 1) * grad_weight.len());
     let tasks: Vec<_> = iter::once(&mut *grad_weight)
         .chain(partial.chunks_exact_mut(shape.weight_len()))
         .enumerate()
         .flat_map(|(chunk, sum)| {
-            group
-                .weight_tiles(sum, block)
-                .map(move |(index, tile)| (chunk, index, tile))
+            group.weight_tiles(sum, block).map(move |(index, tile)| (chunk, index, tile))
         })
         .collect();
     tasks.into_par_iter().for_each(
-        |(
-            number,
-            index,
-            Tile {
-                columns: weights,
-                matrix: mut sum,
-                ..
-            },
-        )| {
+        |(number, index, Tile { columns: weights, matrix: mut sum, .. })| {
             let channels = weights.start / group.taps..weights.end / group.taps;
             let mut update = Update::Overwrite;
             for item in number * chunk..items.min((number + 1) * chunk) {
@@ -84,28 +72,23 @@ impl Group<'_> {
     ) -> impl Iterator<Item = (usize, Tile<'b, T>)> {
         let (out_channels, depth) = (self.out_channels, self.in_channels * self.taps);
         let columns = block * self.taps;
-        weight
-            .chunks_exact_mut(out_channels * depth)
-            .enumerate()
-            .flat_map(move |(index, weight)| {
+        weight.chunks_exact_mut(out_channels * depth).enumerate().flat_map(
+            move |(index, weight)| {
                 let weight = MatrixMut::row_major(weight, [out_channels, depth]);
-                weight
-                    .tiles([out_channels, columns])
-                    .map(move |tile| (index, tile))
-            })
+                weight.tiles([out_channels, columns]).map(move |tile| (index, tile))
+            },
+        )
     }
 }
 
 /// Adds every part of `partial` to `sum`, the first part first.
 fn add_in_order<T: Float>(sum: &mut [T], partial: &[T]) {
     let len = sum.len();
-    sum.par_chunks_mut(SUM_LEN)
-        .enumerate()
-        .for_each(|(chunk, sum)| {
-            for part in partial.chunks_exact(len) {
-                for (sum, &value) in sum.iter_mut().zip(&part[chunk * SUM_LEN..]) {
-                    *sum += value;
-                }
+    sum.par_chunks_mut(SUM_LEN).enumerate().for_each(|(chunk, sum)| {
+        for part in partial.chunks_exact(len) {
+            for (sum, &value) in sum.iter_mut().zip(&part[chunk * SUM_LEN..]) {
+                *sum += value;
             }
-        });
+        }
+    });
 }

@@ -67,19 +67,13 @@ pub(super) fn unary<T: Float>(op: Unary, out: &mut [T], x: &[T]) {
         Unary::Ln => map(out, x, |x| x.ln()),
         Unary::Sqrt => map(out, x, |x| x.sqrt()),
         Unary::Recip => map(out, x, |x| T::ONE / x),
-        Unary::Pow(p) if p == 2.0 => map(out, x, |x| x * x),
+        Unary::Pow(2.0) => map(out, x, |x| x * x),
         Unary::Pow(p) => map(out, x, |x| x.powf(c(p))),
         Unary::Tanh => map(out, x, |x| x.tanh()),
         Unary::Sigmoid => map(out, x, sigmoid),
         Unary::Relu => map(out, x, relu),
         Unary::LeakyRelu(slope) => map(out, x, |x| if x > T::ZERO { x } else { c(slope) * x }),
-        Unary::Elu(alpha) => map(out, x, |x| {
-            if x > T::ZERO {
-                x
-            } else {
-                c(alpha) * x.exp_m1()
-            }
-        }),
+        Unary::Elu(alpha) => map(out, x, |x| if x > T::ZERO { x } else { c(alpha) * x.exp_m1() }),
         Unary::Gelu => map(out, x, |x| x * normal_cdf(x)),
         Unary::GeluTanh => map(out, x, |x| half * x * (T::ONE + gelu_tanh_parts(x).0)),
         Unary::Softplus => map(out, x, softplus),
@@ -115,17 +109,17 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
         Unary::Ln => with(out, grad, saved, |g, x| g / x),
         Unary::Sqrt => with(out, grad, saved, |g, y| g * half / y),
         Unary::Recip => with(out, grad, saved, |g, y| -g * y * y),
-        Unary::Pow(p) if p == 0.0 => map(out, grad, |_| zero),
+        Unary::Pow(0.0) => map(out, grad, |_| zero),
         Unary::Pow(p) => with(out, grad, saved, |g, x| g * c(p) * x.powf(c(p - 1.0))),
         Unary::Tanh => with(out, grad, saved, |g, y| g * (one - y * y)),
         Unary::Sigmoid => with(out, grad, saved, |g, y| g * y * (one - y)),
         Unary::Relu => with(out, grad, saved, |g, y| if y > zero { g } else { zero }),
-        Unary::LeakyRelu(slope) => with(out, grad, saved, |g, x| {
-            if x > zero { g } else { g * c(slope) }
-        }),
-        Unary::Elu(alpha) => with(out, grad, saved, |g, x| {
-            if x > zero { g } else { g * c(alpha) * x.exp() }
-        }),
+        Unary::LeakyRelu(slope) => {
+            with(out, grad, saved, |g, x| if x > zero { g } else { g * c(slope) })
+        }
+        Unary::Elu(alpha) => {
+            with(out, grad, saved, |g, x| if x > zero { g } else { g * c(alpha) * x.exp() })
+        }
         Unary::Gelu => with(out, grad, saved, |g, x| {
             let density = (-half * x * x).exp() * c(0.5 / std::f64::consts::PI).sqrt();
             g * (normal_cdf(x) + x * density)
@@ -139,22 +133,18 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
             let s = sigmoid(x);
             g * s * (one + x * (one - s))
         }),
-        Unary::Clamp(low, high) => with(out, grad, saved, |g, x| {
-            if x >= c(low) && x <= c(high) { g } else { zero }
-        }),
+        Unary::Clamp(low, high) => {
+            with(out, grad, saved, |g, x| if x >= c(low) && x <= c(high) { g } else { zero })
+        }
     }
 }
 
 fn with<T: Float>(out: &mut [T], grad: &[T], saved: &[T], f: impl Fn(T, T) -> T + Sync) {
     let inputs = grad.par_chunks(TASK).zip(saved.par_chunks(TASK));
-    out.par_chunks_mut(TASK)
-        .zip(inputs)
-        .for_each(|(out, (grad, saved))| {
-            let inputs = grad.iter().zip(saved);
-            out.iter_mut()
-                .zip(inputs)
-                .for_each(|(o, (&g, &s))| *o = f(g, s));
-        });
+    out.par_chunks_mut(TASK).zip(inputs).for_each(|(out, (grad, saved))| {
+        let inputs = grad.iter().zip(saved);
+        out.iter_mut().zip(inputs).for_each(|(o, (&g, &s))| *o = f(g, s));
+    });
 }
 
 pub(super) fn binary<T: Float>(op: Binary, out: &mut [T], walk: &Walk<2>, a: &[T], b: &[T]) {

@@ -31,18 +31,16 @@ pub(super) fn log_softmax<T: Float>(x: &[T], width: usize) -> Buffer<T> {
 pub(super) fn log_softmax_gradient<T: Float>(y: &[T], grad: &[T], width: usize) -> Buffer<T> {
     let mut out = Buffer::for_overwrite(y.len());
     let block = rows_per_task(width) * width.max(1);
-    out.par_chunks_mut(block)
-        .zip(y.par_chunks(block).zip(grad.par_chunks(block)))
-        .for_each(|(out, (y, grad))| {
+    out.par_chunks_mut(block).zip(y.par_chunks(block).zip(grad.par_chunks(block))).for_each(
+        |(out, (y, grad))| {
             let inputs = y.chunks(width).zip(grad.chunks(width));
             for (out, (y, grad)) in out.chunks_mut(width).zip(inputs) {
                 let total = sum(grad);
                 let inputs = y.iter().zip(grad);
-                out.iter_mut()
-                    .zip(inputs)
-                    .for_each(|(o, (&y, &g))| *o = g - y.exp() * total);
+                out.iter_mut().zip(inputs).for_each(|(o, (&y, &g))| *o = g - y.exp() * total);
             }
-        });
+        },
+    );
     out
 }
 
@@ -78,11 +76,8 @@ pub(super) fn channel_moments<T: Float>(x: &[T], shape: AxisShape) -> (Buffer<T>
         let mean = T::from_f64(means[c][0] / count);
         [sum_with(plane(at), plane(at), |x, _| (x - mean) * (x - mean))]
     });
-    let pairs: Vec<[f64; 2]> = means
-        .iter()
-        .zip(&squares)
-        .map(|(m, s)| [m[0] / count, s[0] / count])
-        .collect();
+    let pairs: Vec<[f64; 2]> =
+        means.iter().zip(&squares).map(|(m, s)| [m[0] / count, s[0] / count]).collect();
     unzip(&pairs)
 }
 
@@ -94,10 +89,7 @@ pub(super) fn channel_gradient_sums<T: Float>(
     let pairs = channel_sums(shape, |c, at| {
         let [grad, x] = [grad, x].map(|data| &data[at..][..shape.inner]);
         let center = center[c];
-        [
-            sum_with(grad, x, |g, _| g),
-            sum_with(grad, x, |g, x| g * (x - center)),
-        ]
+        [sum_with(grad, x, |g, _| g), sum_with(grad, x, |g, x| g * (x - center))]
     });
     unzip(&pairs)
 }
@@ -109,14 +101,12 @@ fn by_plane<T: Float>(shape: AxisShape, f: impl Fn(usize, usize, &mut [T]) + Syn
         return out;
     }
     let planes = rows_per_task(shape.inner);
-    out.par_chunks_mut(planes * shape.inner)
-        .enumerate()
-        .for_each(|(task, block)| {
-            for (i, out) in block.chunks_mut(shape.inner).enumerate() {
-                let plane = task * planes + i;
-                f(plane % shape.axis, plane * shape.inner, out);
-            }
-        });
+    out.par_chunks_mut(planes * shape.inner).enumerate().for_each(|(task, block)| {
+        for (i, out) in block.chunks_mut(shape.inner).enumerate() {
+            let plane = task * planes + i;
+            f(plane % shape.axis, plane * shape.inner, out);
+        }
+    });
     out
 }
 
@@ -141,9 +131,7 @@ pub(super) fn channel_combine<T: Float>(
     by_plane(shape, |channel, at, out| {
         let [a, b, c] = coefficients.map(|values| values[channel]);
         let inputs = grad[at..][..out.len()].iter().zip(&x[at..][..out.len()]);
-        out.iter_mut()
-            .zip(inputs)
-            .for_each(|(o, (&g, &x))| *o = a * g + b * x + c);
+        out.iter_mut().zip(inputs).for_each(|(o, (&g, &x))| *o = a * g + b * x + c);
     })
 }
 
@@ -153,19 +141,15 @@ pub(super) fn accumulate<T: Float>(target: &mut [T], source: &[T]) {
 }
 
 /// One sweep over weight, gradient and state.
-pub(super) fn update<T: Float>(rule: &Update, weight: &mut [T], grad: &[T], state: &mut [&mut [T]]) {
+pub(super) fn update<T: Float>(
+    rule: &Update,
+    weight: &mut [T],
+    grad: &[T],
+    state: &mut [&mut [T]],
+) {
     let c = T::from_f64;
     match (*rule, state) {
-        (
-            Update::Sgd {
-                rate,
-                momentum,
-                gain,
-                decay,
-                nesterov,
-            },
-            state,
-        ) => {
+        (Update::Sgd { rate, momentum, gain, decay, nesterov }, state) => {
             let [rate, momentum, gain, decay] = [rate, momentum, gain, decay].map(c);
             match state {
                 [velocity] => sweep([weight, velocity], grad, |[w, m], g| {
@@ -176,17 +160,7 @@ pub(super) fn update<T: Float>(rule: &Update, weight: &mut [T], grad: &[T], stat
                 _ => sweep([weight], grad, |[w], g| *w -= rate * (g + decay * *w)),
             }
         }
-        (
-            Update::Adam {
-                step,
-                root,
-                betas,
-                eps,
-                decay,
-                shrink,
-            },
-            [m, v],
-        ) => {
+        (Update::Adam { step, root, betas, eps, decay, shrink }, [m, v]) => {
             let [step, root, eps, decay, shrink] = [step, 1.0 / root, eps, decay, shrink].map(c);
             let [b1, b2] = betas.map(c);
             let [c1, c2] = betas.map(|beta| c(1.0 - beta));
@@ -197,16 +171,7 @@ pub(super) fn update<T: Float>(rule: &Update, weight: &mut [T], grad: &[T], stat
                 *w = shrink * *w - step * *m / (v.sqrt() * root + eps);
             });
         }
-        (
-            Update::RmsProp {
-                rate,
-                alpha,
-                eps,
-                momentum,
-                decay,
-            },
-            [v, rest @ ..],
-        ) => {
+        (Update::RmsProp { rate, alpha, eps, momentum, decay }, [v, rest @ ..]) => {
             let [rate, eps, momentum, decay] = [rate, eps, momentum, decay].map(c);
             let (keep, gain) = (c(alpha), c(1.0 - alpha));
             let scaled = |w: T, v: &mut T, g: T| {

@@ -57,15 +57,14 @@ pub(super) fn pick_gradient<T: Float>(pick: &Pick, grad: &[T], index: &[i64]) ->
     if out.is_empty() || grad.is_empty() {
         return Ok(out);
     }
-    out.par_chunks_mut(axis * inner)
-        .zip(grad.par_chunks(pick.count * inner))
-        .enumerate()
-        .for_each(|(outer, (out, grad))| {
+    out.par_chunks_mut(axis * inner).zip(grad.par_chunks(pick.count * inner)).enumerate().for_each(
+        |(outer, (out, grad))| {
             for (at, grad) in grad.chunks(inner).enumerate() {
                 for (column, &grad) in grad.iter().enumerate() {
                     out[row(pick, index, outer, at, column) * inner + column] += grad;
                 }
             }
-        });
+        },
+    );
     Ok(out)
 }

@@ -17,7 +17,7 @@ use striate_conv::{Buffer, ConvShape, PoolShape, conv, pool, unfold};
 use self::strided::Walk;
 use super::{
     AxisShape, Backend, Binary, Compare, Extreme, Kernels, MatmulShape, Memory, Pick, Reduce,
-    Storage, Unary, Update, View, columns_len,
+    Storage, Unary, Update, View,
 };
 use crate::{Element, Float, Layout, Result};
 
@@ -81,21 +81,19 @@ impl<T: Element> Memory<T> for Cpu {
 
     fn copy(&self, source: View<T>) -> Result<Storage<T>> {
         let x = host(source.storage)?;
-        output(source.layout.len(), |out| {
-            strided::map(out, &Walk::new([source.layout]), x, |x| x)
-        })
+        output(source.layout.len(), |out| strided::map(out, &Walk::new([source.layout]), x, |x| x))
     }
 
     fn pick(&self, pick: &Pick, x: &Storage<T>, index: &Storage<i64>) -> Result<Storage<T>> {
         stored(index::pick(pick, host(x)?, host(index)?)?)
     }
 
-    fn to_f64(&self, x: &Storage<T>) -> Result<Storage<f64>> {
+    fn widen(&self, x: &Storage<T>) -> Result<Storage<f64>> {
         let x = host(x)?;
         stored(Buffer::from_fn(x.len(), |i| x[i].as_f64()))
     }
 
-    fn from_f64(&self, x: &Storage<f64>) -> Result<Storage<T>> {
+    fn narrow(&self, x: &Storage<f64>) -> Result<Storage<T>> {
         let x = host(x)?;
         stored(Buffer::from_fn(x.len(), |i| T::of_f64(x[i])))
     }
@@ -255,7 +253,7 @@ impl<T: Float> Kernels<T> for Cpu {
 
     fn unfold(&self, shape: &ConvShape, x: &Storage<T>) -> Result<Storage<T>> {
         let x = host(x)?;
-        output(columns_len(shape), |out| unfold::unfold(shape, x, out))
+        output(unfold::columns_len(shape), |out| unfold::unfold(shape, x, out))
     }
 
     fn fold(&self, shape: &ConvShape, columns: &Storage<T>) -> Result<Storage<T>> {

@@ -59,24 +59,21 @@ fn fold_axis<T: Float>(op: Reduce, x: &[T], shape: AxisShape) -> Buffer<T> {
     let segments = axis.div_ceil(segment);
     if segments == 1 {
         let rows = (TASK / (axis * inner)).max(1);
-        out.par_chunks_mut(rows * inner)
-            .zip(x.par_chunks(rows * axis * inner))
-            .for_each(|(out, x)| {
+        out.par_chunks_mut(rows * inner).zip(x.par_chunks(rows * axis * inner)).for_each(
+            |(out, x)| {
                 let rows = out.chunks_mut(inner).zip(x.chunks(axis * inner));
                 rows.for_each(|(out, x)| fold_segment(op, out, x));
-            });
+            },
+        );
         return out;
     }
     let mut partial = Buffer::filled(outer * segments * inner, identity::<T>(op));
-    partial
-        .par_chunks_mut(inner)
-        .enumerate()
-        .for_each(|(task, partial)| {
-            let (block, number) = (task / segments, task % segments);
-            let from = (block * axis + number * segment) * inner;
-            let count = segment.min(axis - number * segment);
-            fold_segment(op, partial, &x[from..][..count * inner]);
-        });
+    partial.par_chunks_mut(inner).enumerate().for_each(|(task, partial)| {
+        let (block, number) = (task / segments, task % segments);
+        let from = (block * axis + number * segment) * inner;
+        let count = segment.min(axis - number * segment);
+        fold_segment(op, partial, &x[from..][..count * inner]);
+    });
     let blocks = out.chunks_mut(inner).zip(partial.chunks(segments * inner));
     blocks.for_each(|(out, partial)| combine(op, out, partial));
     out
@@ -153,19 +150,17 @@ pub(super) fn arg_extreme<T: Float>(which: Extreme, x: &[T], shape: AxisShape) -
     if out.is_empty() {
         return out;
     }
-    out.par_chunks_mut(inner)
-        .zip(x.par_chunks(axis * inner))
-        .for_each(|(out, x)| {
-            for (column, out) in out.iter_mut().enumerate() {
-                let mut best = 0;
-                for row in 1..axis {
-                    let (a, b) = (x[best * inner + column], x[row * inner + column]);
-                    if better(a, b) || (b.is_nan() && !a.is_nan()) {
-                        best = row;
-                    }
+    out.par_chunks_mut(inner).zip(x.par_chunks(axis * inner)).for_each(|(out, x)| {
+        for (column, out) in out.iter_mut().enumerate() {
+            let mut best = 0;
+            for row in 1..axis {
+                let (a, b) = (x[best * inner + column], x[row * inner + column]);
+                if better(a, b) || (b.is_nan() && !a.is_nan()) {
+                    best = row;
                 }
-                *out = best as i64;
             }
-        });
+            *out = best as i64;
+        }
+    });
     out
 }

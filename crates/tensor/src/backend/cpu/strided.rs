@@ -45,11 +45,7 @@ impl<const N: usize> Walk<N> {
             strides.push([1; N]);
         }
         let offsets = layouts.map(|layout| layout.offset);
-        Walk {
-            shape,
-            strides,
-            offsets,
-        }
+        Walk { shape, strides, offsets }
     }
 
     /// The strides of the innermost axis.

@@ -1,0 +1,166 @@
+//! Kernels that the processor fuses, against the compositions that they replace.
+//!
+//! The other operations need no such comparison: tests/ops runs all of them on both. Here are sizes that the
+//! processor cuts into several pieces, and what no operation reaches.
+
+mod common;
+#[path = "common/composed.rs"]
+mod composed;
+
+use common::hash_tensor;
+use composed::Composed;
+use striate_tensor::backend::{AxisShape, Kernels, Storage, Update};
+use striate_tensor::random::{Key, Purpose};
+use striate_tensor::{Device, Float, Result};
+
+/// The last is cut into pieces, the one before has rows too short for a fused kernel.
+const SHAPES: [[usize; 3]; 6] =
+    [[1, 1, 1], [2, 3, 5], [3, 17, 1], [1, 9, 20], [5, 3, 1], [9, 40, 130]];
+
+/// What a kernel is given: numbers by name, and a shape around the axis that it works along.
+struct Inputs<'a, T: Float> {
+    kernels: &'a dyn Kernels<T>,
+    shape: AxisShape,
+}
+
+impl<T: Float> Inputs<'_, T> {
+    fn stored(&self, name: &str, len: usize) -> Storage<T> {
+        let numbers = hash_tensor::<T>(name, [len]).to_vec().unwrap();
+        self.kernels.upload(striate_conv::Buffer::from_slice(&numbers)).unwrap()
+    }
+
+    /// One number for each element.
+    fn whole(&self, name: &str) -> Storage<T> {
+        self.stored(name, self.shape.len())
+    }
+
+    /// One number for each index of the axis.
+    fn channels(&self, name: &str) -> Storage<T> {
+        self.stored(name, self.shape.axis)
+    }
+}
+
+/// Runs `kernel` on the processor and on its composition, for all shapes, and compares the results. Sums may
+/// be taken in another order.
+fn compare<T: Float>(kernel: impl Fn(&Inputs<T>) -> Result<Vec<Storage<T>>>) {
+    let composed = Composed(Device::cpu());
+    for [outer, axis, inner] in SHAPES {
+        let shape = AxisShape { outer, axis, inner };
+        let run = |kernels: &dyn Kernels<T>| -> Vec<Vec<T>> {
+            let results = kernel(&Inputs { kernels, shape }).unwrap();
+            results.iter().map(|storage| kernels.download(storage).unwrap().to_vec()).collect()
+        };
+        let (fused, expected) = (run(T::kernels(Device::cpu().backend())), run(&composed));
+        assert_eq!(fused.len(), expected.len());
+        for (fused, expected) in fused.iter().zip(&expected) {
+            assert_eq!(fused.len(), expected.len());
+            let count = (shape.len() as f64).sqrt();
+            let largest = expected.iter().fold(1.0, |max: f64, x| max.max(x.to_f64().abs()));
+            for (fused, expected) in fused.iter().zip(expected) {
+                let difference = (fused.to_f64() - expected.to_f64()).abs();
+                let allowed = 4.0 * T::EPSILON.to_f64() * largest * count;
+                assert!(difference <= allowed, "{shape:?}: {fused} fused, {expected} composed");
+            }
+        }
+    }
+}
+
+/// The same in both precisions.
+macro_rules! compare {
+    (|$inputs:ident| $body:expr) => {
+        compare::<f32>(|$inputs| $body);
+        compare::<f64>(|$inputs| $body);
+    };
+}
+
+#[test]
+fn log_softmax() {
+    compare!(|i| Ok(vec![i.kernels.log_softmax(&i.whole("x"), i.shape)?]));
+    compare!(|i| {
+        let y = i.kernels.log_softmax(&i.whole("x"), i.shape)?;
+        Ok(vec![i.kernels.log_softmax_gradient(&y, &i.whole("g"), i.shape)?])
+    });
+}
+
+#[test]
+fn channel_kernels() {
+    compare!(|i| {
+        let (mean, variance) = i.kernels.channel_moments(&i.whole("x"), i.shape)?;
+        Ok(vec![mean, variance])
+    });
+    compare!(|i| {
+        let (scale, shift) = (i.channels("scale"), i.channels("shift"));
+        Ok(vec![i.kernels.channel_affine(&i.whole("x"), i.shape, &scale, &shift)?])
+    });
+    compare!(|i| {
+        let inputs = [&i.whole("g"), &i.whole("x")];
+        let (sum, product) =
+            i.kernels.channel_gradient_sums(i.shape, inputs, &i.channels("center"))?;
+        Ok(vec![sum, product])
+    });
+    compare!(|i| {
+        let coefficients = [&i.channels("a"), &i.channels("b"), &i.channels("c")];
+        let inputs = [&i.whole("g"), &i.whole("x")];
+        Ok(vec![i.kernels.channel_combine(i.shape, inputs, coefficients)?])
+    });
+}
+
+#[test]
+fn accumulate() {
+    compare!(|i| {
+        let mut sum = i.whole("sum");
+        i.kernels.accumulate(&mut sum, &i.whole("x"))?;
+        Ok(vec![sum])
+    });
+}
+
+#[test]
+fn draws() {
+    let key = Key::new(7, Purpose::Init).path("weight");
+    compare!(|i| Ok(vec![i.kernels.uniform(&key, i.shape.len(), -2.0, 3.0)?]));
+    compare!(|i| Ok(vec![i.kernels.normal(&key, i.shape.len(), 1.0, 0.5)?]));
+}
+
+/// Every rule with every choice that changes its arithmetic, three steps long.
+#[test]
+fn updates() {
+    let sgd = |momentum, decay, nesterov| Update::Sgd {
+        rate: 0.1,
+        momentum,
+        gain: 0.75,
+        decay,
+        nesterov,
+    };
+    let adam = |decay, shrink| Update::Adam {
+        step: 0.01,
+        root: 0.7,
+        betas: [0.9, 0.99],
+        eps: 1e-3,
+        decay,
+        shrink,
+    };
+    let rms =
+        |momentum, decay| Update::RmsProp { rate: 0.01, alpha: 0.9, eps: 1e-3, momentum, decay };
+    let rules = [
+        (sgd(0.0, 0.0, false), 0),
+        (sgd(0.0, 0.1, false), 0),
+        (sgd(0.9, 0.0, false), 1),
+        (sgd(0.9, 0.1, true), 1),
+        (adam(0.0, 1.0), 2),
+        (adam(0.1, 0.95), 2),
+        (rms(0.0, 0.0), 1),
+        (rms(0.9, 0.1), 2),
+    ];
+    for (rule, states) in rules {
+        compare!(|i| {
+            let mut weight = i.whole("weight");
+            let mut state = vec![i.kernels.fill(i.shape.len(), Default::default())?; states];
+            for step in 0..3 {
+                let grad = i.whole(&format!("gradient {step}"));
+                i.kernels.update(&rule, &mut weight, &grad, &mut state)?;
+            }
+            state.push(weight);
+            Ok(state)
+        });
+    }
+}
