@@ -29,7 +29,8 @@ fn numbers(len: usize) -> Vec<f32> {
 fn bench(criterion: &mut Criterion) {
     for (name, spec, input, channels) in layers() {
         let weight = [channels, input[1], spec.kernel[0], spec.kernel[1]];
-        let shape = ConvShape::conv(&spec, &input, &weight).expect("the geometries above are valid");
+        let shape =
+            ConvShape::conv(&spec, &input, &weight).expect("the geometries above are valid");
         let (x, w) = (numbers(shape.input_len()), numbers(shape.weight_len()));
         let g = numbers(shape.output_len());
         let (mut y, mut dx, mut dw) = (g.clone(), x.clone(), w.clone());

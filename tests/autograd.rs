@@ -5,11 +5,11 @@ mod common;
 use std::sync::Arc;
 
 use common::hash_tensor;
-use striate_tensor::autograd::Operation;
-use striate_tensor::backend::Update;
-use striate_tensor::backend::meta::Meta;
-use striate_tensor::gradcheck::{Failure, gradcheck};
-use striate_tensor::{Device, Error, ErrorKind, Gradients, Result, Tensor};
+use striate::tensor::autograd::Operation;
+use striate::tensor::backend::Update;
+use striate::tensor::backend::meta::Meta;
+use striate::tensor::gradcheck::{Failure, gradcheck};
+use striate::tensor::{Device, Error, ErrorKind, Gradients, Result, Tensor};
 
 fn vector(values: &[f64]) -> Tensor<f64> {
     Tensor::from_slice(values, [values.len()], &Device::cpu()).unwrap()

@@ -9,9 +9,9 @@ mod composed;
 
 use common::hash_tensor;
 use composed::Composed;
-use striate_tensor::backend::{AxisShape, Kernels, Storage, Update};
-use striate_tensor::random::{Key, Purpose};
-use striate_tensor::{Device, Float, Result};
+use striate::tensor::backend::{AxisShape, Kernels, Storage, Update};
+use striate::tensor::random::{Key, Purpose};
+use striate::tensor::{Device, Float, Result};
 
 /// The last is cut into pieces, the one before has rows too short for a fused kernel.
 const SHAPES: [[usize; 3]; 6] =
@@ -26,7 +26,7 @@ struct Inputs<'a, T: Float> {
 impl<T: Float> Inputs<'_, T> {
     fn stored(&self, name: &str, len: usize) -> Storage<T> {
         let numbers = hash_tensor::<T>(name, [len]).to_vec().unwrap();
-        self.kernels.upload(striate_conv::Buffer::from_slice(&numbers)).unwrap()
+        self.kernels.upload(striate::conv::Buffer::from_slice(&numbers)).unwrap()
     }
 
     /// One number for each element.

@@ -3,9 +3,9 @@
 mod common;
 
 use common::hash_tensor;
-use striate_conv::buffer::{PoolStats, stats};
-use striate_tensor::backend::Update;
-use striate_tensor::{ConvSpec, PoolSpec, Result, Tensor};
+use striate::conv::buffer::{PoolStats, stats};
+use striate::tensor::backend::Update;
+use striate::tensor::{ConvSpec, PoolSpec, Result, Tensor};
 
 /// One training step of a small network.
 fn step(weights: &mut [Tensor; 2], images: &Tensor, labels: &Tensor<i64>) -> Result<()> {

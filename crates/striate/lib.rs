@@ -46,3 +46,8 @@ pub mod prelude {
     };
     pub use striate_tensor::{ConvSpec, Device, Error, Float, PoolSpec, Result, Tensor};
 }
+
+/// The README's programs, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

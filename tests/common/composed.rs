@@ -3,12 +3,12 @@
 //! It hands every required kernel to the processor and overrides none of the provided ones, so that what runs on
 //! it are the compositions that a new backend starts from.
 
-use striate_conv::{Buffer, ConvShape, PoolShape};
-use striate_tensor::backend::{
+use striate::conv::{Buffer, ConvShape, PoolShape};
+use striate::tensor::backend::{
     AxisShape, Backend, Binary, Compare, Extreme, Kernels, MatmulShape, Memory, Pick, Reduce,
     Storage, Unary, View,
 };
-use striate_tensor::{Device, Element, Float, Layout, Result};
+use striate::tensor::{Device, Element, Float, Layout, Result};
 
 /// The processor without its fused kernels.
 #[derive(Debug)]

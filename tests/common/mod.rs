@@ -5,7 +5,7 @@
 //! to a multiple of `2^-15`, where functions such as `|x|` have their kinks: more than the step of a
 //! gradient check.
 
-use striate_tensor::{Device, Element, Tensor};
+use striate::tensor::{Device, Element, Tensor};
 
 fn fnv1a(name: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

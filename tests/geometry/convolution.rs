@@ -1,7 +1,7 @@
 //! One axis in full.
 
-use striate_tensor::gradcheck::gradcheck;
-use striate_tensor::{ConvSpec, Result, Tensor};
+use striate::tensor::gradcheck::gradcheck;
+use striate::tensor::{ConvSpec, Result, Tensor};
 
 use crate::common::{hash, hash_tensor};
 use crate::naive::{self, Array};

@@ -17,7 +17,7 @@ mod naive;
 mod pooling;
 mod random;
 
-use striate_tensor::Tensor;
+use striate::tensor::Tensor;
 
 /// Whether two lists of numbers agree up to rounding: sums of some dozens of products of size one.
 fn assert_close(got: &[f64], expected: &[f64], what: &str) {

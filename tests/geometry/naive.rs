@@ -3,7 +3,7 @@
 //! One and two axes are three with leading ones. Nothing here comes from the engine but the fields of its
 //! specifications; sizes and refusals are derived anew. `None` means that there is no such result.
 
-use striate_tensor::{ConvSpec, PoolSpec, Tensor};
+use striate::tensor::{ConvSpec, PoolSpec, Tensor};
 
 /// An array `[batch, channels, depth, height, width]`, or a weight.
 #[derive(Clone)]

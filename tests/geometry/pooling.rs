@@ -1,6 +1,6 @@
 //! Pooling over one axis in full.
 
-use striate_tensor::{PoolSpec, Result, Tensor};
+use striate::tensor::{PoolSpec, Result, Tensor};
 
 use crate::assert_close;
 use crate::common::hash_tensor;

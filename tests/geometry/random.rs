@@ -3,7 +3,7 @@
 
 use proptest::array;
 use proptest::prelude::*;
-use striate_tensor::{ConvSpec, Result, Tensor};
+use striate::tensor::{ConvSpec, Result, Tensor};
 
 use crate::common::hash_tensor;
 use crate::convolution::{Form, Problem, check};

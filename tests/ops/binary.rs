@@ -1,6 +1,6 @@
 //! Arithmetic, comparisons, choosing and the operators.
 
-use striate_tensor::Tensor;
+use striate::tensor::Tensor;
 
 use crate::registry::{Entry, any, case, constant, entry, positive, zeros};
 

@@ -1,6 +1,6 @@
 //! Convolution, and its transpose.
 
-use striate_tensor::ConvSpec;
+use striate::tensor::ConvSpec;
 
 use crate::registry::{Entry, any, case, entry, zeros};
 
@@ -38,7 +38,7 @@ fn direct() -> Entry {
             case!("conv2d same", [any([1, 2, 4, 5]), any([2, 2, 2, 4])], |x| {
                 let spec = ConvSpec::new([2, 4])
                     .same()
-                    .map_err(|error| striate_tensor::Error::shape("conv2d", error.to_string()));
+                    .map_err(|error| striate::tensor::Error::shape("conv2d", error.to_string()));
                 x[0].conv(&x[1], None, &spec?)
             }),
             case!("conv2d groups", [any([2, 4, 4, 4]), any([6, 2, 3, 3]), any([6])], |x| {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use striate_tensor::{Float, Result, Tensor};
+use striate::tensor::{Float, Result, Tensor};
 
 use crate::common::{hash, hash_tensor, values};
 use crate::registry::{Build, Case};
@@ -66,7 +66,7 @@ fn compare<T: Float>(tensor: &Tensor<T>, summary: &Value, tolerance: f64) -> Res
 fn compare_case<T: Float>(case: &Case, build: Build<T>, tolerance: f64) -> Result<(), String> {
     let fixture = FIXTURES.get(case.name).ok_or("has no fixture; run tests/fixtures/make.py")?;
     for device in devices() {
-        let text = |error: striate_tensor::Error| error.to_string();
+        let text = |error: striate::tensor::Error| error.to_string();
         let inputs: Vec<_> = case.inputs::<T>(&device).iter().map(Tensor::tracked).collect();
         for (input, summary) in inputs.iter().zip(fixture["inputs"].as_array().unwrap()) {
             compare(input, summary, ROUNDING).map_err(|error| format!("input: {error}"))?;

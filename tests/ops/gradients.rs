@@ -1,7 +1,7 @@
 //! Every differentiable case against central differences in f64.
 
-use striate_tensor::gradcheck::gradcheck;
-use striate_tensor::{Device, Result, Tensor};
+use striate::tensor::gradcheck::gradcheck;
+use striate::tensor::{Device, Result, Tensor};
 
 use crate::registry::Case;
 use crate::{check_all, devices};

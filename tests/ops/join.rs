@@ -1,7 +1,7 @@
 //! Joining, splitting, padding and picking.
 
-use striate_tensor::Tensor;
-use striate_tensor::ops::PadMode;
+use striate::tensor::Tensor;
+use striate::tensor::ops::PadMode;
 
 use crate::registry::{Entry, any, case, entry, index, zeros};
 

@@ -1,7 +1,7 @@
 //! Losses.
 
-use striate_tensor::Tensor;
-use striate_tensor::ops::{CrossEntropy, Reduction};
+use striate::tensor::Tensor;
+use striate::tensor::ops::{CrossEntropy, Reduction};
 
 use crate::registry::{Entry, any, case, constant, entry, index, probability, wide, zeros};
 

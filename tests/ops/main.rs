@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use composed::Composed;
 use registry::{Case, Entry, Refusal};
-use striate_tensor::{Device, ErrorKind, Result, Tensor};
+use striate::tensor::{Device, ErrorKind, Result, Tensor};
 
 /// Every public operation.
 fn table() -> Vec<Entry> {

@@ -1,7 +1,7 @@
 //! Normalisation.
 
-use striate_tensor::Tensor;
-use striate_tensor::ops::{Moments, Normalization};
+use striate::tensor::Tensor;
+use striate::tensor::ops::{Moments, Normalization};
 
 use crate::registry::{Entry, any, case, constant, entry, zeros};
 

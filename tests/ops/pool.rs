@@ -1,6 +1,6 @@
 //! Pooling.
 
-use striate_tensor::PoolSpec;
+use striate::tensor::PoolSpec;
 
 use crate::registry::{Entry, any, case, entry, zeros};
 

@@ -1,6 +1,6 @@
 //! What the table is made of.
 
-use striate_tensor::{Device, Error, Float, Result, Tensor};
+use striate::tensor::{Device, Error, Float, Result, Tensor};
 
 use crate::common;
 

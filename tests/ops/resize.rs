@@ -1,7 +1,7 @@
 //! Windows as columns, and resizing.
 
-use striate_tensor::ConvSpec;
-use striate_tensor::ops::{Corners, Interpolation};
+use striate::tensor::ConvSpec;
+use striate::tensor::ops::{Corners, Interpolation};
 
 use crate::registry::{Entry, any, case, entry, zeros};
 

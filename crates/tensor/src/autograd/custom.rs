@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Float, Result, Tensor};
+use crate::{Error, ErrorKind, Float, Result, Tensor};
 
 /// An operation with its own gradient, for what the engine does not have.
 ///
@@ -54,7 +54,29 @@ impl<T: Float> Tensor<T> {
         let output = operation.forward(&saved)?.detach();
         let value = output.clone();
         Ok(output.record(operation.name(), inputs, move |grad, _| {
-            operation.backward(&saved, &value, grad)
+            let gradients = operation.backward(&saved, &value, grad)?;
+            for (number, (gradient, input)) in gradients.iter().zip(&saved).enumerate() {
+                check(operation.name(), number, gradient.as_ref(), input)?;
+            }
+            Ok(gradients)
         }))
     }
+}
+
+/// Fails unless a gradient that a user computed has the shape and the device of its input.
+fn check<T: Float>(
+    op: &str,
+    number: usize,
+    gradient: Option<&Tensor<T>>,
+    input: &Tensor<T>,
+) -> Result<()> {
+    let Some(gradient) = gradient else { return Ok(()) };
+    gradient.device().expect_same(op, input.device())?;
+    if gradient.shape() == input.shape() {
+        return Ok(());
+    }
+    let (expected, got) = (input.shape(), gradient.shape());
+    let message =
+        format!("expected a gradient of shape {expected:?} for input {number}, got {got:?}");
+    Err(Error::new(ErrorKind::Gradient, op, message))
 }

@@ -94,6 +94,7 @@ impl<T: Float> Tensor<T> {
                 ),
             ));
         }
+        self.device().expect_same("backward", gradient.device())?;
         let Some(root) = self.node() else {
             return Err(no_gradient(
                 "expected a tensor that depends on a tracked one; gradients themselves are not tracked, \
