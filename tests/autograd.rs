@@ -225,9 +225,12 @@ fn walking_frees_what_was_saved() -> Result<()> {
     Ok(())
 }
 
+/// The rule of an operation under test: from inputs and gradient to gradients.
+type Gradient = fn(&[Tensor<f64>], &Tensor<f64>) -> Result<Vec<Option<Tensor<f64>>>>;
+
 /// `a b^2`, with choices of what to hand back.
 struct Weighted {
-    gradients: fn(&[Tensor<f64>], &Tensor<f64>) -> Result<Vec<Option<Tensor<f64>>>>,
+    gradients: Gradient,
 }
 
 impl Operation<f64> for Weighted {
@@ -250,10 +253,7 @@ impl Operation<f64> for Weighted {
     }
 }
 
-fn weighted(
-    gradients: fn(&[Tensor<f64>], &Tensor<f64>) -> Result<Vec<Option<Tensor<f64>>>>,
-    inputs: &[Tensor<f64>],
-) -> Result<Tensor<f64>> {
+fn weighted(gradients: Gradient, inputs: &[Tensor<f64>]) -> Result<Tensor<f64>> {
     Tensor::apply(Weighted { gradients }, &[&inputs[0], &inputs[1]])
 }
 

@@ -291,10 +291,19 @@ fn burn_703_seeds_hold_on_any_number_of_threads() -> Result<()> {
 /// kernels were not optimised either.
 #[test]
 fn candle_2144_debug_builds_optimise_the_kernels() {
-    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    let manifest = std::fs::read_to_string(manifest).unwrap();
-    for package in ["striate-conv", "striate-tensor", "\"*\""] {
-        let profile = format!("[profile.dev.package.{package}]\nopt-level = 3");
-        assert!(manifest.contains(&profile), "{profile} is missing");
+    let read = |name: &str| {
+        std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
+            .unwrap()
+    };
+    // Ours by name in this workspace, all dependencies in a user's own.
+    for (file, packages) in [
+        ("Cargo.toml", &["striate-conv", "striate-tensor", "matrixmultiply"][..]),
+        ("README.md", &["\"*\""]),
+    ] {
+        let text = read(file);
+        for package in packages {
+            let profile = format!("[profile.dev.package.{package}]\nopt-level = 3");
+            assert!(text.contains(&profile), "{profile} is missing in {file}");
+        }
     }
 }

@@ -116,9 +116,12 @@ macro_rules! case {
 }
 pub(crate) use case;
 
+/// Something to try on a device.
+pub type Call = Box<dyn Fn(&Device) -> Result<()>>;
+
 /// A call that must fail, and how the error must begin.
 pub struct Refusal {
-    pub call: Box<dyn Fn(&Device) -> Result<()>>,
+    pub call: Call,
     pub message: &'static str,
 }
 
