@@ -384,8 +384,12 @@ mod tests {
     }
 
     fn one(points: Vec<(f64, f64)>) -> String {
-        curves_svg("t", &[Series::new("s", points)], Axis::linear("epoch"), Axis::linear("loss"))
-            .unwrap()
+        with_axis(Axis::linear("epoch"), points)
+    }
+
+    fn with_axis(x: Axis, points: Vec<(f64, f64)>) -> String {
+        let series = vec![Series::new("s", points)];
+        figure_svg("t", &[Panel { x, y: Axis::linear("loss"), series }]).unwrap()
     }
 
     fn count(svg: &str, what: &str) -> usize {
@@ -439,13 +443,7 @@ mod tests {
     #[test]
     fn a_logarithmic_axis_skips_what_is_not_positive() {
         let rates = [0.0, 1e-4, 1e-3, -1.0, 1e-2].map(|rate| (rate, 1.0)).to_vec();
-        let svg = curves_svg(
-            "lr",
-            &[Series::new("s", rates)],
-            Axis("rate".into(), Scale::Logarithmic),
-            Axis::linear("loss"),
-        )
-        .unwrap();
+        let svg = with_axis(Axis("rate".into(), Scale::Logarithmic), rates);
         assert_eq!(count(&svg, "<circle"), 3);
         assert!(svg.contains("1e-3"));
     }
