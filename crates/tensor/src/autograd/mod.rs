@@ -1,6 +1,6 @@
 //! Reverse-mode gradients, as values.
 //!
-//! A tensor that depends on a tracked leaf carries a [`Node`]: how to turn the gradient of the tensor into
+//! A tensor that depends on a tracked leaf carries a node: how to turn the gradient of the tensor into
 //! those of its parents. Tensors that depend on none carry nothing and cost nothing. Saved values are
 //! detached tensors, so the only edges of the graph are the parent lists, and both walking and dropping them
 //! use a work list: a chain of a million operations needs no stack.
