@@ -12,10 +12,8 @@ use striate::tensor::{Float, Result, Tensor};
 
 use crate::common::{hash, hash_tensor, values};
 use crate::registry::{Build, Case};
+use crate::summary::compare;
 use crate::{cases, check_all, devices};
-
-/// Elements of a longer tensor that a fixture holds.
-const SAMPLES: usize = 32;
 
 /// What reading decimals and adding in another order may cost: inputs are otherwise the same.
 const ROUNDING: f64 = 1e-14;
@@ -30,37 +28,6 @@ static FIXTURES: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
     };
     files.flat_map(parse).collect()
 });
-
-fn number(summary: &Value, field: &str) -> f64 {
-    summary[field].as_f64().unwrap()
-}
-
-/// Compares a tensor with its summary. Elements may differ by `tolerance` of the largest.
-fn compare<T: Float>(tensor: &Tensor<T>, summary: &Value, tolerance: f64) -> Result<(), String> {
-    let shape: Vec<usize> = serde_json::from_value(summary["shape"].clone()).unwrap();
-    if tensor.shape() != shape {
-        return Err(format!("shape {:?}, PyTorch {shape:?}", tensor.shape()));
-    }
-    let numbers = tensor.to_vec().map_err(|error| error.to_string())?;
-    let numbers: Vec<f64> = numbers.into_iter().map(|x| x.to_f64()).collect();
-    let allowed = tolerance * number(summary, "max");
-    let close = |what: &str, got: f64, expected: f64, allowed: f64| {
-        // Written so that NaN fails.
-        let fits = (got - expected).abs() <= allowed;
-        fits.then_some(()).ok_or(format!("{what} {got}, PyTorch {expected}, allowed {allowed:.1e}"))
-    };
-    let count = numbers.len();
-    let samples = summary["samples"].as_array().unwrap();
-    for (i, sample) in samples.iter().enumerate() {
-        let at = if count <= SAMPLES { i } else { hash("samples", i) as usize % count };
-        close(&format!("element {at}"), numbers[at], sample.as_f64().unwrap(), allowed)?;
-    }
-    let largest = numbers.iter().fold(0.0, |max: f64, x| max.max(x.abs()));
-    let norm = numbers.iter().map(|x| x * x).sum::<f64>().sqrt();
-    close("largest", largest, number(summary, "max"), allowed)?;
-    close("norm", norm, number(summary, "norm"), allowed * (count as f64).sqrt())?;
-    close("sum", numbers.iter().sum(), number(summary, "sum"), allowed * count as f64)
-}
 
 /// Compares inputs, result and gradients of a case with its fixture.
 fn compare_case<T: Float>(case: &Case, build: Build<T>, tolerance: f64) -> Result<(), String> {

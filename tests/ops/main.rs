@@ -29,6 +29,8 @@ mod pool;
 mod reduce;
 mod registry;
 mod resize;
+#[path = "../common/summary.rs"]
+mod summary;
 mod unary;
 mod view;
 
