@@ -1,0 +1,186 @@
+//! Modules: paths, modes, hooks, freezing, running moments, initial values.
+
+use std::sync::{Arc, Mutex};
+
+use striate_nn::layers::*;
+use striate_nn::{Distribution, Init, Module, ModuleExt, Pass, Summary, state};
+use striate_tensor::ops::PadMode;
+use striate_tensor::random::{Key, Purpose};
+use striate_tensor::{ConvSpec, Device, PoolSpec, Result, Tensor};
+
+fn numbers<const N: usize>(shape: [usize; N]) -> Result<Tensor> {
+    Tensor::uniform(shape, (-1.0, 1.0), &Key::new(7, Purpose::Other(9)), &Device::cpu())
+}
+
+/// Convolution, batch norm, ReLU, pooling, dropout, linear.
+fn small(init: &Init) -> Result<Sequential> {
+    Sequential::new(init)
+        .then(|at| Conv2d::new(at, 2, 4, ConvSpec::new([3, 3]).padding([1, 1])))?
+        .then(|at| BatchNorm2d::new(at, 4))?
+        .then(|at| Ok(Activation::relu(at)))?
+        .then(|at| Ok(MaxPool::new(at, PoolSpec::new([2, 2]).stride([2, 2]))))?
+        .then(|at| Dropout::new(at, 0.5))?
+        .then(|at| Ok(Flatten::new(at)))?
+        .then(|at| Linear::new(at, 36, 3))
+}
+
+#[test]
+fn paths_name_parameters_errors_and_the_tree() -> Result<()> {
+    let net = small(&Init::seed(1).at("features"))?;
+    let paths: Vec<String> = state(&net).into_keys().collect();
+    assert_eq!(
+        paths,
+        [
+            "features.0.bias",
+            "features.0.weight",
+            "features.1.bias",
+            "features.1.num_batches_tracked",
+            "features.1.running_mean",
+            "features.1.running_var",
+            "features.1.weight",
+            "features.6.bias",
+            "features.6.weight",
+        ]
+    );
+    let error = net.forward(&numbers([1, 5, 6, 6])?, &Pass::evaluate()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "conv2d in features.0: weight expects 2 input channels, input is [1, 5, 6, 6]"
+    );
+    assert!(net.tree().contains("\n  (6): Linear(in_features=36, out_features=3, bias=True)\n"));
+    Ok(())
+}
+
+#[test]
+fn dropout_depends_on_seed_and_step_and_sleeps_in_evaluation() -> Result<()> {
+    let layer = Dropout::new(&Init::seed(1).at("drop"), 0.25)?;
+    let x = Tensor::ones([10_000], &Device::cpu())?;
+    let run = |pass: Pass| layer.forward(&x, &pass)?.to_vec();
+    let once = run(Pass::train(1, 5))?;
+    assert_eq!(once, run(Pass::train(1, 5))?);
+    assert_ne!(once, run(Pass::train(1, 6))?);
+    assert_ne!(once, run(Pass::train(2, 5))?);
+    let dropped = once.iter().filter(|x| **x == 0.0).count();
+    // Five standard deviations of 10,000 draws.
+    assert!((dropped as f64 - 2500.0).abs() < 217.0, "{dropped}");
+    assert!(once.iter().all(|&x| x == 0.0 || x == 1.0 / 0.75));
+    assert_eq!(run(Pass::evaluate())?, vec![1.0; 10_000]);
+    let all = Dropout::new(&Init::seed(1), 1.0)?;
+    assert_eq!(all.forward(&x, &Pass::train(1, 1))?.to_vec()?, vec![0.0; 10_000]);
+    assert!(Dropout::new(&Init::seed(1), 1.5).is_err());
+    Ok(())
+}
+
+#[test]
+fn batch_norm_follows_batches_in_training_only() -> Result<()> {
+    let layer: BatchNorm1d = BatchNorm1d::new(&Init::seed(1), 1)?.momentum(0.5);
+    let x = Tensor::from_vec(vec![1.0, 3.0], [2, 1], &Device::cpu())?;
+    let moments = || -> Result<Vec<f32>> {
+        layer.running().iter().map(|value| value.tensor().item()).collect()
+    };
+    layer.forward(&x, &Pass::evaluate())?;
+    assert_eq!(moments()?, [0.0, 1.0, 0.0]);
+    layer.forward(&x, &Pass::train(1, 0))?;
+    // Mean 2; the variance is 1, unbiased 2.
+    assert_eq!(moments()?, [1.0, 1.5, 1.0]);
+    let y = layer.forward(&x, &Pass::evaluate())?.to_vec()?;
+    let expected = (3.0 - 1.0) / (1.5f32 + 1e-5).sqrt();
+    assert!((y[1] - expected).abs() < 1e-6, "{y:?}, {expected}");
+    let single = Tensor::ones([1, 1], &Device::cpu())?;
+    assert!(layer.forward(&single, &Pass::train(1, 1)).is_err());
+    Ok(())
+}
+
+#[test]
+fn frozen_parameters_have_no_gradient_and_no_graph() -> Result<()> {
+    let net = small(&Init::seed(1))?;
+    net.freeze(true);
+    let y = net.forward(&numbers([2, 2, 6, 6])?, &Pass::train(1, 0))?;
+    assert!(!y.is_tracked());
+    net.children()[6].freeze(false);
+    let y = net.forward(&numbers([2, 2, 6, 6])?, &Pass::train(1, 0))?;
+    assert_eq!(y.sum(.., false)?.backward()?.len(), 2);
+    let summary = Summary::new(&net, &[2, 6, 6])?;
+    assert_eq!((summary.parameters, summary.trainable), (76 + 8 + 111, 111));
+    let evaluated = net.forward(&numbers([2, 2, 6, 6])?, &Pass::evaluate())?;
+    assert!(!evaluated.is_tracked());
+    Ok(())
+}
+
+#[test]
+fn hooks_see_the_layer_that_they_name() -> Result<()> {
+    let net = small(&Init::seed(1))?;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let pass = Pass::evaluate().hook("3", move |visit| {
+        let sizes = (visit.input.shape().to_vec(), visit.output.shape().to_vec());
+        log.lock().unwrap().push((visit.kind.to_owned(), sizes));
+        Ok(())
+    });
+    net.forward(&numbers([1, 2, 6, 6])?, &pass)?;
+    let expected = ("MaxPool2d".to_owned(), (vec![1, 4, 6, 6], vec![1, 4, 3, 3]));
+    assert_eq!(*seen.lock().unwrap(), [expected]);
+    Ok(())
+}
+
+#[test]
+fn initial_weights_depend_on_seed_and_path_alone() -> Result<()> {
+    let weight = |init: &Init| -> Result<Vec<f32>> {
+        let layer: Linear = Linear::new(init, 300, 200)?;
+        layer.parameters()[0].tensor().to_vec()
+    };
+    let (a, b) = (Init::seed(1).at("a"), Init::seed(1).at("b"));
+    assert_eq!(weight(&a)?, weight(&a)?);
+    assert_ne!(weight(&a)?, weight(&b)?);
+    assert_ne!(weight(&a)?, weight(&Init::seed(2).at("a"))?);
+    let (fan_in, fan_out) = (300.0f64, 200.0);
+    for (distribution, variance, bound) in [
+        (Distribution::LeCunUniform, 1.0 / (3.0 * fan_in), (1.0 / fan_in).sqrt()),
+        (Distribution::HeUniform, 2.0 / fan_in, (6.0 / fan_in).sqrt()),
+        (Distribution::HeNormal, 2.0 / fan_in, f64::INFINITY),
+        (Distribution::XavierUniform, 2.0 / (fan_in + fan_out), (6.0 / (fan_in + fan_out)).sqrt()),
+        (Distribution::XavierNormal, 2.0 / (fan_in + fan_out), f64::INFINITY),
+        (Distribution::Normal(0.0, 0.1), 0.01, f64::INFINITY),
+        (Distribution::Uniform(-0.3, 0.3), 0.03, 0.3),
+    ] {
+        let values = weight(&a.weights(distribution))?;
+        let squares: f64 = values.iter().map(|&x| f64::from(x).powi(2)).sum();
+        let found = squares / values.len() as f64;
+        // 60,000 values: the standard error of a normal's variance is 0.6 %.
+        assert!((found / variance - 1.0).abs() < 0.03, "{distribution:?}: {found}, {variance}");
+        assert!(values.iter().all(|&x| f64::from(x).abs() <= bound * (1.0 + 1e-6)));
+    }
+    Ok(())
+}
+
+#[test]
+fn padding_modes_pad_before_convolving() -> Result<()> {
+    let x = numbers([1, 2, 5, 5])?;
+    let spec = ConvSpec::new([3, 3]).padding([1, 2]);
+    for mode in [PadMode::Reflect, PadMode::Replicate, PadMode::Circular] {
+        let layer: Conv2d = Conv2d::new(&Init::seed(1), 2, 3, spec)?.padding_mode(mode);
+        let parameters = layer.parameters();
+        let (weight, bias) = (parameters[0].tensor(), parameters[1].tensor());
+        let padded = x.pad(&[[1, 1], [2, 2]], mode)?;
+        let expected = padded.conv(&weight, Some(&bias), &ConvSpec::new([3, 3]))?;
+        let found = layer.forward(&x, &Pass::evaluate())?;
+        assert_eq!(found.to_vec()?, expected.to_vec()?);
+        assert_eq!(found.shape(), [1, 3, 5, 7]);
+    }
+    Ok(())
+}
+
+#[test]
+fn residual_adds_its_shortcut() -> Result<()> {
+    let x = numbers([2, 4])?;
+    let body = |at: &Init| -> Result<Linear> { Linear::new(&at.at("body"), 4, 4) };
+    let init = Init::seed(1).at("block");
+    let plain = Residual::new(&init, body(&init)?);
+    let expected = (body(&init)?.forward(&x, &Pass::evaluate())? + &x)?;
+    assert_eq!(plain.forward(&x, &Pass::evaluate())?.to_vec()?, expected.to_vec()?);
+    let projected = Residual::new(&init, body(&init)?)
+        .shortcut(Linear::<f32>::new(&init.at("shortcut"), 4, 4)?.without_bias());
+    assert_eq!(projected.parameter_count(), 20 + 16);
+    assert_ne!(projected.forward(&x, &Pass::evaluate())?.to_vec()?, expected.to_vec()?);
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Training runs: continued to the same bits, stopped by a loss that is not finite, saved and loaded strictly.
+
+use striate_nn::layers::*;
+use striate_nn::optim::{Adam, Sgd};
+use striate_nn::schedule::OneCycle;
+use striate_nn::{Checkpoint, Init, Module, Trainer, load_state, state};
+use striate_tensor::random::{Key, Purpose};
+use striate_tensor::{ConvSpec, Device, ErrorKind, Result, Tensor};
+
+type Batch = Result<(Tensor, Tensor<i64>)>;
+
+fn batches(epoch: u64) -> Vec<Batch> {
+    let device = Device::cpu();
+    let batch = |number: u64| {
+        let key = Key::new(3, Purpose::Other(1)).step(epoch).stream(number);
+        let x = Tensor::uniform([6, 1, 4, 4], (0.0, 1.0), &key, &device)?;
+        let labels = (0..6).map(|i| (i + epoch as i64) % 3).collect();
+        Ok((x, Tensor::from_vec(labels, [6], &device)?))
+    };
+    (0..4).map(batch).collect()
+}
+
+/// With everything that has a state: batch norm, dropout.
+fn net(seed: u64) -> Result<Sequential> {
+    Sequential::new(&Init::seed(seed))
+        .then(|at| Conv2d::new(at, 1, 3, ConvSpec::new([3, 3])))?
+        .then(|at| BatchNorm2d::new(at, 3))?
+        .then(|at| Dropout::new(at, 0.3))?
+        .then(|at| Ok(Flatten::new(at)))?
+        .then(|at| Linear::new(at, 12, 3))
+}
+
+fn trainer(net: &Sequential) -> Trainer<'_> {
+    Trainer::new(net, Adam::new(0.01), 5).schedule(OneCycle::fastai(16))
+}
+
+fn values(net: &Sequential) -> Result<Vec<Vec<f32>>> {
+    state(net).values().map(Tensor::to_vec).collect()
+}
+
+#[test]
+fn a_restored_run_has_the_bits_of_an_uninterrupted_one() -> Result<()> {
+    let whole = net(1)?;
+    let mut run = trainer(&whole);
+    for epoch in 0..4 {
+        run.epoch(batches(epoch), |_| true)?;
+    }
+    let first = net(1)?;
+    let mut run = trainer(&first);
+    for epoch in 0..2 {
+        run.epoch(batches(epoch), |_| true)?;
+    }
+    let bytes = run.checkpoint()?.to_bytes()?;
+    assert_ne!(values(&first)?, values(&whole)?);
+
+    let second = net(99)?;
+    let mut run = trainer(&second);
+    run.restore(&Checkpoint::from_bytes(&bytes, &Device::cpu())?)?;
+    assert_eq!((run.epochs(), run.steps()), (2, 8));
+    for epoch in 2..4 {
+        run.epoch(batches(epoch), |_| true)?;
+    }
+    assert_eq!(values(&second)?, values(&whole)?);
+    Ok(())
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_before_the_weights() -> Result<()> {
+    let net = net(1)?;
+    let mut run = Trainer::new(&net, Sgd::new(f64::MAX.sqrt()), 1);
+    let error = run.epoch(batches(0), |_| true).unwrap_err();
+    assert!(error.to_string().starts_with("train: expected a finite loss, got "), "{error}");
+    assert!(error.to_string().contains("at step 2;"), "{error}");
+    assert_eq!(run.steps(), 1);
+    Ok(())
+}
+
+#[test]
+fn an_epoch_that_is_stopped_does_not_count() -> Result<()> {
+    let net = net(1)?;
+    let mut run = trainer(&net);
+    let so_far = run.epoch(batches(0), |step| step.number < 2)?;
+    assert_eq!((run.epochs(), run.steps(), so_far.samples), (0, 2, 12));
+    Ok(())
+}
+
+#[test]
+fn loading_is_strict_and_changes_nothing_on_failure() -> Result<()> {
+    let net = net(1)?;
+    let before = values(&net)?;
+    let mut other = state(&self::net(2)?);
+    let weight = other.remove("4.weight").unwrap();
+    other.insert("4.wait".into(), weight);
+    other.insert("0.bias".into(), Tensor::zeros([4], &Device::cpu())?);
+    let error = load_state(&net, &other).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert_eq!(
+        error.to_string(),
+        "load_state: missing: 4.weight; unexpected: 4.wait; misshapen: 0.bias (expected [3], got [4])"
+    );
+    assert_eq!(values(&net)?, before);
+    Ok(())
+}
+
+#[test]
+fn every_damaged_file_is_an_error() -> Result<()> {
+    let net = Linear::<f32>::new(&Init::seed(1).at("l"), 3, 2)?;
+    let bytes = Checkpoint::of(&net).to_bytes()?;
+    let read = |bytes: &[u8]| Checkpoint::<f32>::from_bytes(bytes, &Device::cpu());
+    assert_eq!(read(&bytes)?.tensors["l.weight"].to_vec()?, net.parameters()[0].tensor().to_vec()?);
+    for length in 0..bytes.len() {
+        assert!(read(&bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
+    }
+    // A header that lies, in every single byte: an error or other numbers, never a panic.
+    for position in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[position] ^= 0x55;
+        let _ = read(&damaged);
+    }
+    Ok(())
+}
+
+#[test]
+fn whole_numbers_are_stored_as_pytorch_does() -> Result<()> {
+    let net = net(1)?;
+    trainer(&net).epoch(batches(0), |_| true)?;
+    let bytes = Checkpoint::of(&net).to_bytes()?;
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let count = file.tensor("1.num_batches_tracked").unwrap();
+    assert_eq!(count.dtype(), safetensors::Dtype::I64);
+    assert_eq!((count.shape(), count.data()), (&[][..], &4i64.to_le_bytes()[..]));
+    Ok(())
+}
