@@ -254,6 +254,9 @@ fn pictures_are_drawn() {
         let svg = fs::read_to_string(file(&format!("sliding-{case}.svg"))).unwrap();
         assert!(svg.contains("<animate") || svg.contains("@keyframes"), "case {case}");
     }
+    let dead = prints(&["show", "dead-logits", "--seeds", "2", "--images", "20"]);
+    assert_eq!(dead.lines().count(), 4, "{dead}");
+    fails(&["show", "dead-logits", "--images", "0"], "expected images in 1..=8000");
     fails(&["show", "kernels", "mnist-mlp"], "mnist-mlp has no convolution to draw");
     fails(&["show", "activations", "mnist-cnn", "--layer", "conv9"], "there are conv1.0, ");
     fails(

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod arithmetic;
+mod dead;
 pub mod devices;
 pub mod evaluate;
 pub mod models;

@@ -8,6 +8,7 @@ use striate::models::arithmetic::{CASES, Case, Kind};
 use striate::nn::atomic_write;
 use striate::prelude::*;
 
+use super::dead::dead_logits;
 use super::print;
 use crate::Failure;
 use crate::data::{Source, picture};
@@ -64,6 +65,15 @@ enum What {
         #[arg(long, default_value = "batch.png")]
         out: PathBuf,
     },
+    /// Which classes of document 4's network are dead from the start, seed by seed
+    DeadLogits {
+        /// Seeds 1 to this
+        #[arg(long, default_value_t = 8)]
+        seeds: u64,
+        /// How many digits a class must be dead on
+        #[arg(long, default_value_t = 300)]
+        images: usize,
+    },
     /// A window sliding over its input, as an animation; without a case, all of document 3's
     Sliding {
         /// The number of a case, as `striate arithmetic` lists them, from 1
@@ -85,6 +95,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             activations(&network, &layer, (image, index), &out)
         }
         What::Batch { count, seed, out } => batch(count, seed, &out),
+        What::DeadLogits { seeds, images } => dead_logits(seeds, images),
         What::Sliding { case, still, out } => {
             let cases = match case {
                 Some(number) => number as usize - 1..number as usize,
