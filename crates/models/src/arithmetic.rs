@@ -4,7 +4,7 @@
 
 use striate_nn::layers::{Conv2d, ConvTranspose2d, MaxPool};
 use striate_nn::{Init, Module, Summary};
-use striate_tensor::{ConvSpec, PoolSpec, Result};
+use striate_tensor::{ConvSpec, Device, PoolSpec, Result};
 
 /// Which layer a case builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +115,8 @@ impl Case {
 
     /// The sizes of the case's layer on its input.
     pub fn summary(&self) -> Result<Summary> {
-        let layer = self.layer(&Init::seed(1))?;
+        // Sizes need no weights.
+        let layer = self.layer(&Init::seed(1).on(&Device::meta()))?;
         Summary::new(&*layer, &[1, self.input, self.input])
     }
 }

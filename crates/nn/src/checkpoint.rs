@@ -12,7 +12,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use striate_tensor::{DType, Device, Error, ErrorKind, Float, Result, Tensor};
 
-use crate::{Module, atomic_write};
+use crate::{Module, Parameter, atomic_write};
 
 /// Named tensors.
 pub type State<T = f32> = BTreeMap<String, Tensor<T>>;
@@ -30,6 +30,7 @@ pub fn state<T: Float>(module: &dyn Module<T>) -> State<T> {
 /// of what is missing, unexpected or misshapen.
 pub fn load_state<T: Float>(module: &dyn Module<T>, state: &State<T>) -> Result<()> {
     let (parameters, running) = (module.parameters(), module.running());
+    expect_own_paths(&parameters)?;
     let mut expected: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     expected.extend(parameters.iter().map(|p| (p.path(), p.shape().to_vec())));
     let shapes = running.iter().map(|r| (r.path(), r.tensor().shape().to_vec()));
@@ -42,6 +43,20 @@ pub fn load_state<T: Float>(module: &dyn Module<T>, state: &State<T>) -> Result<
     for value in &running {
         let device = value.tensor().device().clone();
         value.set(&state[value.path()].to_device(&device)?)?;
+    }
+    Ok(())
+}
+
+/// Fails if two parameters stand at one path: a state could hold only one of them.
+pub(crate) fn expect_own_paths<T: Float>(parameters: &[Parameter<T>]) -> Result<()> {
+    let mut seen = BTreeMap::new();
+    for parameter in parameters {
+        let other = seen.insert(parameter.path(), parameter.id());
+        if other.is_some_and(|other| other != parameter.id()) {
+            let message =
+                format!("expected a path for each parameter, two are called {}", parameter.path());
+            return Err(Error::new(ErrorKind::Data, "state", message));
+        }
     }
     Ok(())
 }

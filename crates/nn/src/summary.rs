@@ -66,7 +66,7 @@ impl Summary {
                 let row = Row {
                     path: visit.path.into(),
                     kind: visit.kind.into(),
-                    output: visit.output.shape()[1..].to_vec(),
+                    output: visit.output.shape().get(1..).unwrap_or_default().to_vec(),
                     parameters: 0,
                     macs: macs - seen.1,
                 };

@@ -25,7 +25,7 @@
 use serde::{Deserialize, Serialize};
 use striate_tensor::{Error, ErrorKind, Float, Result, Tensor};
 
-use crate::checkpoint::{Checkpoint, State, load_state, state};
+use crate::checkpoint::{Checkpoint, State, expect_own_paths, load_state, state};
 use crate::optim::{Optimizer, OptimizerState, Progress, Rule};
 use crate::schedule::Schedule;
 use crate::{Module, Pass};
@@ -143,8 +143,8 @@ impl<'a, T: Float> Trainer<'a, T> {
         self.optimizer.lr()
     }
 
-    /// One step: forward, loss, backward, update. Fails if the loss is not a finite number, before anything is
-    /// updated.
+    /// One step: forward, loss, backward, update. Fails if the loss is not a finite number, before any parameter is
+    /// updated; running moments have then seen the batch.
     pub fn step(
         &mut self,
         (inputs, labels): (&Tensor<T>, &Tensor<i64>),
@@ -196,6 +196,7 @@ impl<'a, T: Float> Trainer<'a, T> {
 
     /// Everything that the run needs to go on to the same bits.
     pub fn checkpoint(&self) -> Result<Checkpoint<T>> {
+        expect_own_paths(&self.net.parameters())?;
         let optimizer = self.optimizer.state();
         let named = |prefix: &str, tensors: State<T>| -> State<T> {
             let renamed = tensors.into_iter().map(|(name, t)| (format!("{prefix}{name}"), t));
@@ -210,7 +211,7 @@ impl<'a, T: Float> Trainer<'a, T> {
         Ok(Checkpoint { tensors, texts: texts.into() })
     }
 
-    /// Puts the run where `checkpoint` was taken.
+    /// Puts the run where `checkpoint` was taken. Strict: fails, changing nothing, if anything does not fit.
     pub fn restore(&mut self, checkpoint: &Checkpoint<T>) -> Result<()> {
         let under = |prefix: &str| -> State<T> {
             let named = checkpoint.tensors.iter();
@@ -219,8 +220,18 @@ impl<'a, T: Float> Trainer<'a, T> {
         };
         let position = parse(checkpoint, POSITION)?;
         let progress: Progress = parse(checkpoint, PROGRESS)?;
+        let known = |name: &String| name.starts_with(MODEL) || name.starts_with(OPTIMIZER);
+        if let Some(stranger) = checkpoint.tensors.keys().find(|name| !known(name)) {
+            let message = format!("expected tensors of a model and an optimizer, got {stranger}");
+            return Err(Error::new(ErrorKind::Data, "restore", message));
+        }
+        let before = state(self.net);
         load_state(self.net, &under(MODEL))?;
-        self.optimizer.load_state(&OptimizerState { tensors: under(OPTIMIZER), progress })?;
+        let optimizer = OptimizerState { tensors: under(OPTIMIZER), progress };
+        self.optimizer.load_state(&optimizer).or_else(|error| {
+            load_state(self.net, &before)?;
+            Err(error)
+        })?;
         self.position = position;
         Ok(())
     }

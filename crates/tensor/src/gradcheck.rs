@@ -113,7 +113,7 @@ pub fn gradcheck_with(
             let numeric = (moved(options.step)? - moved(-options.step)?) / (2.0 * options.step);
             let scale = analytic.abs().max(numeric.abs()).max(1.0);
             let difference = (analytic - numeric).abs();
-            if difference > options.tolerance * scale || difference.is_nan() {
+            if difference > options.tolerance * scale || !difference.is_finite() {
                 return Err(Failure::Mismatch { input: number, index, analytic, numeric });
             }
         }

@@ -14,7 +14,8 @@ impl Shape {
 
     /// Fails if the number of elements, in bytes of `T`, cannot be addressed.
     pub(crate) fn checked<T>(self, op: &str) -> Result<Self> {
-        let limit = isize::MAX as usize / size_of::<T>().max(1);
+        // Less than can be addressed, so that an aligned block of it can be, too.
+        let limit = (isize::MAX as usize - 4096) / size_of::<T>().max(1);
         // Sizes of zero make any product small; the others alone must be addressable too,
         // since strides are computed from them.
         let volume = self
@@ -144,13 +145,15 @@ macro_rules! axes_from_integer {
     ($($integer:ty),*) => {$(
         impl From<$integer> for Axes {
             fn from(axis: $integer) -> Self {
-                Axes::List(vec![axis as isize])
+                Axes::from([axis])
             }
         }
 
         impl<const N: usize> From<[$integer; N]> for Axes {
             fn from(axes: [$integer; N]) -> Self {
-                Axes::List(axes.iter().map(|&axis| axis as isize).collect())
+                // What does not fit is no axis of any tensor, and is refused as such.
+                let axis = |&axis: &$integer| isize::try_from(axis).unwrap_or(isize::MAX);
+                Axes::List(axes.iter().map(axis).collect())
             }
         }
     )*};

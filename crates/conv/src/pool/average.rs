@@ -37,10 +37,11 @@ pub fn average_forward<T: Float>(shape: &PoolShape, input: &[T], output: &mut [T
             }
             let mut output = output.iter_mut();
             grid.for_each_window(|window| {
-                let mut sum = T::ZERO;
-                grid.for_each_cell(window, |cell| sum += input[cell]);
+                // A window may be a whole map: f32 would lose the last of its cells.
+                let mut sum = 0.0;
+                grid.for_each_cell(window, |cell| sum += input[cell].to_f64());
                 if let Some(output) = output.next() {
-                    *output = sum / divisor.at(window);
+                    *output = T::from_f64(sum) / divisor.at(window);
                 }
             });
         },

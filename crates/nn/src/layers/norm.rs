@@ -31,6 +31,7 @@ pub struct BatchNorm<const N: usize, T: Float = f32> {
 impl<const N: usize, T: Float> BatchNorm<N, T> {
     /// A layer for `channels` channels, momentum 0.1 and epsilon 1e-5.
     pub fn new(init: &Init, channels: usize) -> Result<Self> {
+        const { assert!(1 <= N && N <= 3, "batch norm is for one to three axes") };
         let (weight, bias) = scale_and_shift(init, &[channels])?;
         Ok(BatchNorm {
             path: init.path().into(),

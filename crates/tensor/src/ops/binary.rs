@@ -236,7 +236,12 @@ macro_rules! operator {
 operator!(Add, add, |x, c| x.affine(1.0, c), x.affine(1.0, c));
 operator!(Sub, sub, |x, c| x.affine(1.0, -c), x.affine(-1.0, c));
 operator!(Mul, mul, |x, c| x.affine(c, 0.0), x.affine(c, 0.0));
-operator!(Div, div, |x, c| x.affine(1.0 / c, 0.0), x.recip()?.affine(c, 0.0));
+operator!(
+    Div,
+    div,
+    |x, c| x.div(&Tensor::scalar(T::from_f64(c), x.device())?),
+    Tensor::scalar(T::from_f64(c), x.device())?.div(x)
+);
 
 impl<T: Float> Neg for &Tensor<T> {
     type Output = Result<Tensor<T>>;

@@ -1,7 +1,7 @@
 //! Resizing by interpolation, one axis after another: a picked neighbour, or the weighted mean of two. The
 //! gradient is that of picking and weighting.
 
-use crate::{Error, Float, Result, Tensor};
+use crate::{Error, Float, Result, Shape, Tensor};
 
 /// How values between samples are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,7 @@ impl<T: Float> Tensor<T> {
                 ),
             ));
         }
+        Shape::from([&self.shape()[..2], &size].concat()).checked::<T>("interpolate")?;
         (2..).zip(size).try_fold(self.clone(), |x, (axis, to)| match interpolation {
             Interpolation::Nearest => x.resize_nearest(axis, to),
             Interpolation::Linear(corners) => x.resize_linear(axis, to, corners),

@@ -107,10 +107,12 @@ impl<T: Float> Tensor<T> {
         reduce(&loss, reduction)
     }
 
-    /// [`Tensor::bce`] of `sigmoid(self)`, exact for large logits: `ln(1 + e^x) - x t`.
+    /// [`Tensor::bce`] of `sigmoid(self)`, exact for large logits: `t ln(1 + e^-x) + (1 - t) ln(1 + e^x)`.
     pub fn bce_with_logits(&self, target: &Self, reduction: Reduction) -> Result<Self> {
         self.expect_shape("bce_with_logits", target)?;
-        reduce(&(self.softplus()? - (self * target)?)?, reduction)
+        let hit = (target * (-self)?.softplus()?)?;
+        let miss = ((1.0 - target)? * self.softplus()?)?;
+        reduce(&(hit + miss)?, reduction)
     }
 
     /// `t (ln t - x)` for log-probabilities `x` and probabilities `t`; zero where `t` is.
@@ -216,7 +218,9 @@ fn log_likelihood<T: Float>(
         loss = (loss + spread)?;
     }
     if let Some(counts) = counts {
-        loss = (loss * counts)?;
+        // Chosen, not multiplied: the score that stands in for an ignored label may be infinite.
+        let zero = Tensor::scalar(T::ZERO, loss.device())?;
+        loss = counts.gt(&zero)?.choose(&loss, &zero)?;
     }
     match (options.reduction, weights) {
         (Reduction::Mean, Some(weights)) => loss.sum(.., false)? / weights.sum(.., false)?,

@@ -10,6 +10,7 @@ fn product<T: Float>(
     problem: MatmulShape,
     shape: impl Into<Shape>,
 ) -> Result<Tensor<T>> {
+    let shape = shape.into().checked::<T>("matmul")?;
     let storage = left.kernels().matmul(&problem, left.storage(), right.storage())?;
     Ok(left.sibling(storage, shape))
 }

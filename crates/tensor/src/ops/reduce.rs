@@ -17,7 +17,7 @@ impl<T: Float> Tensor<T> {
     pub fn mean(&self, axes: impl Into<Axes>, keepdim: bool) -> Result<Self> {
         let axes = axes.into();
         let count = self.count("mean", &axes)?;
-        self.sum(axes, keepdim)? * (1.0 / count as f64)
+        self.sum(axes, keepdim)? / count as f64
     }
 
     /// The variance over `axes`: the sum of squared deviations over `n - correction`; 1 is the unbiased
@@ -27,7 +27,7 @@ impl<T: Float> Tensor<T> {
         let count = self.count("var", &axes)? as f64;
         let centred = (self - self.mean(axes.clone(), true)?)?;
         let squares = centred.powf(2.0)?.sum(axes, keepdim)?;
-        squares * (1.0 / (count - correction).max(0.0))
+        squares / (count - correction).max(0.0)
     }
 
     /// The largest element over `axes`, NaN if any is; equal ones share the gradient.

@@ -19,6 +19,9 @@ impl<T: Element> fmt::Display for Tensor<T> {
                 return write!(f, "<{dtype} {:?} on {device}>", self.shape());
             }
         };
+        if values.is_empty() {
+            return write!(f, "[]");
+        }
         let printer = Printer::new(self.shape(), &values);
         printer.axis(f, 0, 0)
     }

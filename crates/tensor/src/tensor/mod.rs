@@ -230,6 +230,7 @@ impl<T: Float> Tensor<T> {
 
     /// `count` numbers from `0`, one apart.
     pub fn arange(count: usize, device: &Device) -> Result<Self> {
+        Shape::from(count).checked::<T>("arange")?;
         let values = Buffer::from_fn(count, |i| T::of_f64(i as f64));
         Self::from_buffer(values, count, device)
     }

@@ -20,7 +20,7 @@ pub(super) fn log_softmax<T: Float>(x: &[T], width: usize) -> Buffer<T> {
     out.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(out, x)| {
         for (out, x) in out.chunks_mut(width).zip(x.chunks(width)) {
             let max = extreme(x, T::NEG_INFINITY, |a, b| b > a);
-            let total: T = x.iter().map(|&x| (x - max).exp()).sum();
+            let total = T::from_f64(sum_with(x, x, |x, _| (x - max).exp()));
             let log = total.ln();
             out.iter_mut().zip(x).for_each(|(o, &x)| *o = x - max - log);
         }
