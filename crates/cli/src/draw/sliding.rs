@@ -18,18 +18,14 @@
 
 use super::{Result, refuse};
 
-/// Pixels: a cell's side at most and at least, and the side that the field should have at most.
-const CELL: [usize; 2] = [30, 12];
-const FIELD: usize = 540;
-/// Pixels: the space between field and output, the edges, the text above and below.
+/// Pixels: a cell's side, the space between field and output, the edges, the text above and below.
+const CELL: usize = 30;
 const GAP: usize = 64;
 const MARGIN: usize = 20;
 const HEADER: usize = 64;
 const FOOTER: usize = 30;
-/// Seconds a position is shown at most, and how long the whole way should take at most.
+/// Seconds a position is shown, and how many positions' time the last one is held for in addition.
 const SECONDS: f64 = 0.6;
-const WAY: f64 = 20.0;
-/// How many positions' time the last one is held for in addition.
 const HOLD: usize = 2;
 /// The longest side of a field that is still legible.
 const LONGEST: usize = 40;
