@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use image::ImageReader;
 use image::imageops::FilterType;
 use serde::{Deserialize, Serialize};
 use striate::data::Images;
 use striate::models::{Entry, Recipe};
 use striate::prelude::*;
 
-use crate::Failure;
+use crate::{Failure, named};
 
 /// Where digits come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,13 +21,15 @@ pub enum Source {
 }
 
 impl Source {
-    /// The folder given on the command line, or the shipped digits.
-    pub fn from_option(folder: Option<PathBuf>) -> Self {
-        folder.map_or(Source::Shipped, Source::Folder)
+    /// The folder given on the command line, or the shipped digits. The path becomes absolute, so that a run can be
+    /// continued from anywhere.
+    pub fn from_option(folder: Option<PathBuf>) -> Result<Self, Failure> {
+        let Some(folder) = folder else { return Ok(Source::Shipped) };
+        Ok(Source::Folder(std::path::absolute(&folder).map_err(named(&folder))?))
     }
 
-    /// Training and test images, normalised as the recipe says.
-    pub fn load(&self, recipe: &Recipe) -> Result<Mnist> {
+    /// Training and test images, normalised as the recipe says. Fails if either part is empty.
+    pub fn load(&self, recipe: &Recipe) -> Result<Mnist, Failure> {
         let digits = match self {
             Source::Shipped => Mnist::shipped()?,
             Source::Folder(folder) => Mnist::from_dir(folder)?,
@@ -35,7 +38,12 @@ impl Source {
             Some((mean, std)) => images.normalize(&[mean], &[std]),
             None => Ok(images),
         };
-        Ok(Mnist { train: prepare(digits.train)?, test: prepare(digits.test)? })
+        match [digits.train.len(), digits.test.len()] {
+            [0, _] | [_, 0] => {
+                Err(format!("{self}: expected images to train on and to test on").into())
+            }
+            _ => Ok(Mnist { train: prepare(digits.train)?, test: prepare(digits.test)? }),
+        }
     }
 }
 
@@ -59,8 +67,9 @@ pub fn recipe(entry: &Entry) -> Result<Recipe, Failure> {
 /// A picture file as a batch of one sample `[1, channels, height, width]`, scaled and normalised like the
 /// network's training data.
 pub fn picture(path: &Path, entry: &Entry, invert: bool) -> Result<Tensor, Failure> {
-    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let mut picture = image::open(path).map_err(|error| named(&error))?;
+    // The format is what the bytes say, not what the name says.
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    let mut picture = reader.map_err(named(path))?.decode().map_err(named(path))?;
     if invert {
         picture.invert();
     }

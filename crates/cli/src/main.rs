@@ -8,13 +8,24 @@ mod data;
 mod draw;
 mod run;
 
+use std::fmt::Display;
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+const EXAMPLES: &str = "\
+Examples:
+  striate train mnist-cnn                                 leaves the folder runs/mnist-cnn
+  striate evaluate runs/mnist-cnn
+  striate predict runs/mnist-cnn digit.png
+  striate show activations runs/mnist-cnn --layer conv1
+  striate arithmetic conv --input 5 --kernel 4 --padding 2";
+
 /// Convolutional networks in pure Rust: train them, look inside, check their arithmetic.
 #[derive(Parser)]
-#[command(name = "striate", version, max_term_width = 100)]
+#[command(name = "striate", version, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -35,11 +46,13 @@ enum Command {
 /// What a command fails with: any error, shown as one line.
 type Failure = Box<dyn std::error::Error>;
 
+/// Puts before an error the name of the file that it is about.
+fn named<E: Display>(path: &Path) -> impl Fn(E) -> Failure + '_ {
+    move |error| format!("{}: {error}", path.display()).into()
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if cfg!(debug_assertions) && matches!(arguments.command, Command::Train(_)) {
-        eprintln!("note: this is a debug build; `cargo run --release` trains faster");
-    }
     let result = match arguments.command {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments),
@@ -53,7 +66,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("striate: {}", error.to_string().replace('\n', " "));
+            // A failure to say so can be told to nobody.
+            let line = error.to_string().replace('\n', " ");
+            let _ = writeln!(std::io::stderr(), "striate: {line}");
             ExitCode::from(2)
         }
     }

@@ -18,10 +18,10 @@ use striate::models::Entry;
 use striate::nn::{Checkpoint, atomic_write, load_state};
 use striate::prelude::*;
 
-use crate::Failure;
 use crate::commands::entry;
 use crate::data::Source;
 use crate::draw::curves::run_svg;
+use crate::{Failure, named};
 
 /// What a run was asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,9 +103,8 @@ pub struct RunFolder(PathBuf);
 impl RunFolder {
     /// A new, empty folder at `path`. Fails if there is something already.
     pub fn create(path: PathBuf) -> Result<Self, Failure> {
-        let named = |error: std::io::Error| format!("{}: {error}", path.display());
-        fs::create_dir_all(&path).map_err(named)?;
-        if fs::read_dir(&path).map_err(named)?.next().is_some() {
+        fs::create_dir_all(&path).map_err(named(&path))?;
+        if fs::read_dir(&path).map_err(named(&path))?.next().is_some() {
             return Err(format!(
                 "{}: the folder is not empty; choose another with --out, or continue it with --resume",
                 path.display()
@@ -146,21 +145,21 @@ impl RunFolder {
 
     /// Writes the configuration.
     pub fn save_config(&self, config: &Config) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(config)?;
+        let text = serde_json::to_string_pretty(config)? + "\n";
         Ok(atomic_write(&self.file("config.json"), text.as_bytes())?)
     }
 
     /// Reads the configuration.
     pub fn config(&self) -> Result<Config, Failure> {
         let path = self.file("config.json");
-        let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let text = fs::read_to_string(&path).map_err(|error| named(&error))?;
-        Ok(serde_json::from_str(&text).map_err(|error| named(&error))?)
+        let text = fs::read_to_string(&path).map_err(named(&path))?;
+        serde_json::from_str(&text).map_err(named(&path))
     }
 
     /// Writes everything that is known after an epoch, the checkpoint last.
     pub fn save(
         &self,
+        config: &Config,
         history: &[Epoch],
         trainer: &Trainer,
         net: &dyn Module,
@@ -170,7 +169,7 @@ impl RunFolder {
         atomic_write(&self.file("metrics.csv"), table.as_bytes())?;
         let column = |value: fn(&Epoch) -> f64| history.iter().map(value).collect::<Vec<f64>>();
         let curves = run_svg(
-            &format!("{}", self.0.file_name().unwrap_or_default().display()),
+            &format!("{}, seed {}", config.model, config.seed),
             &column(|epoch| epoch.epoch as f64),
             &[
                 ("train_loss", &column(|epoch| epoch.train_loss)),
@@ -191,10 +190,10 @@ impl RunFolder {
             // It stopped before the first epoch ended.
             return Ok(Vec::new());
         }
-        trainer.restore(&Checkpoint::load(&checkpoint, &Device::cpu())?)?;
+        let saved = Checkpoint::load(&checkpoint, &Device::cpu())?;
+        trainer.restore(&saved).map_err(named(&checkpoint))?;
         let path = self.file("metrics.csv");
-        let text =
-            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = fs::read_to_string(&path).map_err(named(&path))?;
         let history: Vec<Epoch> = text
             .lines()
             .skip(1)
@@ -217,8 +216,9 @@ impl RunFolder {
     pub fn network(&self) -> Result<(&'static Entry, Box<dyn Module>), Failure> {
         let entry = entry(&self.config()?.model)?;
         let net = (entry.build)(&Init::seed(1))?;
-        let weights = Checkpoint::load(&self.file("model.safetensors"), &Device::cpu())?;
-        load_state(&*net, &weights.tensors)?;
+        let path = self.file("model.safetensors");
+        let weights = Checkpoint::load(&path, &Device::cpu())?;
+        load_state(&*net, &weights.tensors).map_err(named(&path))?;
         Ok((entry, net))
     }
 }

@@ -18,7 +18,9 @@ use crate::Failure;
 pub fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
     use std::io::{ErrorKind, Write};
     match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}").into())
+        }
         _ => Ok(()),
     }
 }
@@ -31,11 +33,16 @@ pub fn entry(name: &str) -> Result<&'static Entry, Failure> {
     })
 }
 
+/// The largest size that is taken from the command line. The operations of any layer up to here can be counted.
+const LARGEST: usize = 1 << 14;
+
+/// A size such as `28`.
+pub fn size(text: &str) -> Result<usize, String> {
+    let size = text.parse().ok().filter(|size| *size <= LARGEST);
+    size.ok_or_else(|| format!("expected a size in 0..={LARGEST}"))
+}
+
 /// Sizes such as `3x224x224`.
 pub fn sizes(text: &str) -> Result<Vec<usize>, String> {
-    let parse = |part: &str| match part.parse() {
-        Ok(size) if size > 0 => Ok(size),
-        _ => Err(format!("expected sizes above zero like 3x224x224, got {text}")),
-    };
-    text.split('x').map(parse).collect()
+    text.split('x').map(size).collect()
 }

@@ -6,7 +6,7 @@ use striate::models::CATALOGUE;
 use super::print;
 use crate::Failure;
 
-/// List every network: document, parameters, published figure
+/// List every network: document, parameters, whether `train` takes it, published figure
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Print JSON instead of a table
@@ -25,23 +25,24 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 "parameters": entry.parameters,
                 "published": entry.published,
                 "description": entry.description,
-                "trainable_here": entry.recipe.is_some(),
+                "train": entry.recipe.is_some(),
             })
         });
         return print(serde_json::to_string_pretty(&rows.collect::<Vec<_>>())?);
     }
     print(format_args!(
-        "{:<18} {:>8} {:>12} {:>12}  {}",
-        "name", "document", "input", "parameters", "published"
+        "{:<18} {:>8} {:>12} {:>12} {:>6}  {}",
+        "name", "document", "input", "parameters", "train", "published"
     ))?;
     for entry in CATALOGUE {
         let input: Vec<String> = entry.input.iter().map(usize::to_string).collect();
         print(format_args!(
-            "{:<18} {:>8} {:>12} {:>12}  {}",
+            "{:<18} {:>8} {:>12} {:>12} {:>6}  {}",
             entry.name,
             entry.document,
             input.join("x"),
             entry.parameters,
+            if entry.recipe.is_some() { "yes" } else { "no" },
             entry.published
         ))?;
     }

@@ -20,8 +20,8 @@ pub struct Arguments {
     #[arg(long)]
     invert: bool,
     /// How many classes to print
-    #[arg(long, default_value_t = 3)]
-    top: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    top: u32,
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -31,7 +31,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let scores = net.forward(&sample, &Pass::evaluate())?.softmax(1)?.to_vec()?;
     let mut classes: Vec<(usize, f32)> = scores.into_iter().enumerate().collect();
     classes.sort_by(|a, b| b.1.total_cmp(&a.1));
-    for (class, probability) in classes.iter().take(arguments.top) {
+    for (class, probability) in classes.iter().take(arguments.top as usize) {
         print(format_args!("{class}  {probability:.4}"))?;
     }
     Ok(())

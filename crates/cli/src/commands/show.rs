@@ -12,9 +12,16 @@ use super::dead::dead_logits;
 use super::print;
 use crate::Failure;
 use crate::data::{Source, picture};
-use crate::draw::sliding::{Motion, Sliding, sliding_svg};
-use crate::draw::tiles::{GridStyle, Scale, Tile, grid, png};
+use crate::draw::sliding::{Sliding, sliding_svg};
+use crate::draw::tiles::{GridStyle, Scale, Tiles, grid, png};
+use crate::named;
 use crate::run::run_or_model;
+
+/// Tiles in a row, where nothing asks for another number.
+const PER_ROW: usize = 8;
+/// The side, in pixels, to which a tile is enlarged at most, and a sheet's, where that can be met.
+const TILE: usize = 56;
+const SHEET: usize = 4096;
 
 /// Draw kernels, activations, or the windows of a convolution
 #[derive(clap::Args)]
@@ -25,7 +32,10 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// The kernels of a convolution as a grid, eight a row, one scale for all
+    /// The kernels of a convolution as a grid, one scale for all
+    ///
+    /// Kernels over one channel are grey and kernels over three in colour, eight in a row. Kernels over more channels
+    /// have a row each, with a tile for each channel.
     Kernels {
         /// A run folder, or a model's name for fresh weights
         network: String,
@@ -56,8 +66,8 @@ enum What {
     /// Some training digits, and their labels in the same order
     Batch {
         /// How many
-        #[arg(long, default_value_t = 6)]
-        count: usize,
+        #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        count: u32,
         /// The seed of the choice
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -68,7 +78,7 @@ enum What {
     /// Which classes of document 4's network are dead from the start, seed by seed
     DeadLogits {
         /// Seeds 1 to this
-        #[arg(long, default_value_t = 8)]
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
         seeds: u64,
         /// How many digits a class must be dead on
         #[arg(long, default_value_t = 300)]
@@ -94,13 +104,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         What::Activations { network, layer, image, index, out } => {
             activations(&network, &layer, (image, index), &out)
         }
-        What::Batch { count, seed, out } => batch(count, seed, &out),
+        What::Batch { count, seed, out } => batch(count as usize, seed, &out),
         What::DeadLogits { seeds, images } => dead_logits(seeds, images),
         What::Sliding { case, still, out } => {
             let cases = match case {
                 Some(number) => number as usize - 1..number as usize,
                 None => 0..CASES.len(),
             };
+            std::fs::create_dir_all(&out).map_err(named(&out))?;
             cases.into_iter().try_for_each(|case| sliding(case, still, &out))
         }
     }
@@ -108,28 +119,24 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
 fn kernels(network: &str, layer: Option<&str>, out: &Path) -> Result<(), Failure> {
     let (_, net) = run_or_model(network)?;
-    let parameters = net.parameters();
-    let mut convolutions = parameters.iter().filter(|parameter| parameter.shape().len() == 4);
-    let weight = match layer {
-        None => convolutions.next(),
-        Some(layer) => convolutions.find(|p| p.path() == format!("{layer}.weight")),
-    };
-    let Some(weight) = weight else {
-        let paths = parameters.iter().filter(|parameter| parameter.shape().len() == 4);
-        let names: Vec<&str> = paths.filter_map(|p| p.path().strip_suffix(".weight")).collect();
-        return Err(no_layer(network, layer.unwrap_or("convolution"), &names));
+    let mut weights = net.parameters();
+    weights.retain(|parameter| parameter.shape().len() == 4);
+    let is_asked = |path: &str| layer.is_none_or(|layer| path == format!("{layer}.weight"));
+    let Some(weight) = weights.iter().find(|weight| is_asked(weight.path())) else {
+        let names = weights.iter().filter_map(|weight| weight.path().strip_suffix(".weight"));
+        return Err(no_layer(network, layer.unwrap_or_default(), &names.collect::<Vec<_>>()));
     };
     let &[outputs, inputs, height, width] = weight.shape() else {
         return Err("expected a convolution over two axes".into());
     };
-    // Kernels over one or three channels are pictures; of others, each input channel is one.
-    let (count, channels) = match inputs {
-        1 | 3 => (outputs, inputs),
-        _ => (outputs * inputs, 1),
+    let ([count, channels], per_row) = match inputs {
+        1 | 3 => ([outputs, inputs], PER_ROW),
+        _ => ([outputs * inputs, 1], inputs),
     };
-    let tiles = Tile::split(&weight.tensor().to_vec()?, [count, channels, height, width])?;
-    let style = GridStyle { zoom: 8, ..GridStyle::default() };
-    write_grid(&tiles, &style, out)
+    let values = weight.tensor().to_vec()?;
+    let tiles = Tiles::new(&values, [count, channels, height, width])?;
+    let zoom = (TILE / height).min(SHEET / per_row / (width + 1)).max(1);
+    write_grid(&tiles, &GridStyle { per_row, zoom, scale: Scale::Shared }, out)
 }
 
 fn activations(
@@ -143,43 +150,37 @@ fn activations(
         Some(path) => picture(&path, entry, false)?,
         None => held_out_digit(entry.recipe, index)?,
     };
-    let found: Arc<Mutex<Option<Tensor>>> = Arc::default();
-    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
-    let (slot, names, wanted) = (found.clone(), seen.clone(), layer.to_owned());
+    let maps: Arc<Mutex<Vec<(String, Tensor)>>> = Arc::default();
+    let seen = maps.clone();
     let pass = Pass::evaluate().hook_all(move |visit| {
-        if visit.path == wanted {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(visit.output.clone());
+        if visit.output.rank() == 4 && !visit.path.is_empty() {
+            let map = (visit.path.to_owned(), visit.output.clone());
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(map);
         }
-        let maps = visit.output.rank() == 4 && !visit.path.is_empty();
-        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.extend(maps.then(|| visit.path.to_owned()));
         Ok(())
     });
     net.forward(&sample, &pass)?;
-    let names = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
-    let output = found.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(output) = output.filter(|output| output.rank() == 4) else {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let maps = maps.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((_, output)) = maps.iter().rfind(|(path, _)| path == layer) else {
+        let names: Vec<&str> = maps.iter().map(|(path, _)| path.as_str()).collect();
         return Err(no_layer(network, layer, &names));
     };
     let &[_, channels, height, width] = output.shape() else {
         return Err("expected maps with two axes".into());
     };
-    let tiles = Tile::split(&output.to_vec()?, [channels, 1, height, width])?;
-    let style =
-        GridStyle { zoom: (56 / height).max(1), scale: Scale::PerTile, ..GridStyle::default() };
+    let values = output.to_vec()?;
+    let tiles = Tiles::new(&values, [channels, 1, height, width])?;
+    let style = GridStyle { per_row: PER_ROW, zoom: TILE / height, scale: Scale::PerTile };
     write_grid(&tiles, &style, out)
 }
 
 fn batch(count: usize, seed: u64, out: &Path) -> Result<(), Failure> {
     let digits = Mnist::shipped()?.train;
-    if count == 0 || count > digits.len() {
-        return Err(format!("expected a count in 1..={}, got {count}", digits.len()).into());
-    }
     let mut batches = Loader::new(&digits).batch(count).shuffle(seed).epoch(0);
     let (images, labels) = batches.next().ok_or("expected a batch")??.to(&Device::cpu())?;
-    let tiles = Tile::split(&images.to_vec()?, [count, 1, 28, 28])?;
-    let style = GridStyle { zoom: 4, scale: Scale::Fixed(0.0, 1.0), ..GridStyle::default() };
+    let values = images.to_vec()?;
+    let tiles = Tiles::new(&values, [count, 1, 28, 28])?;
+    let style = GridStyle { per_row: PER_ROW, zoom: 4, scale: Scale::Fixed(0.0, 1.0) };
     write_grid(&tiles, &style, out)?;
     let labels: Vec<String> = labels.to_vec()?.iter().map(i64::to_string).collect();
     print(labels.join(" "))
@@ -199,11 +200,16 @@ fn held_out_digit(recipe: Option<fn() -> Recipe>, index: usize) -> Result<Tensor
     Ok(batch.to(&Device::cpu())?.0)
 }
 
+/// That the network has no `layer` over two axes, with the names of those that it has.
 fn no_layer(network: &str, layer: &str, names: &[&str]) -> Failure {
-    format!("{network} has no {layer} to draw; there are {}", names.join(", ")).into()
+    match names {
+        [] => format!("{network} has no convolution to draw"),
+        _ => format!("{network} has no {layer:?} to draw; there are {}", names.join(", ")),
+    }
+    .into()
 }
 
-fn write_grid(tiles: &[Tile], style: &GridStyle, out: &Path) -> Result<(), Failure> {
+fn write_grid(tiles: &Tiles, style: &GridStyle, out: &Path) -> Result<(), Failure> {
     let picture = grid(tiles, style)?;
     atomic_write(out, &png(&picture)?)?;
     let (width, height) = picture.dimensions();
@@ -215,17 +221,16 @@ fn sliding(index: usize, still: Option<usize>, folder: &Path) -> Result<(), Fail
     let case: &Case = &CASES[index];
     let output = case.summary()?.rows[0].output[1];
     let scene = Sliding {
-        title: format!("{}: {} = {output}", case.name, case.formula),
-        input: [case.input; 2],
-        kernel: [case.kernel; 2],
-        stride: [case.stride; 2],
-        padding: [[case.padding; 2]; 2],
-        dilation: [case.dilation; 2],
+        title: format!("{}: output {output} = {}", case.name, case.formula),
+        input: case.input,
+        kernel: case.kernel,
+        stride: case.stride,
+        padding: case.padding,
+        dilation: case.dilation,
         transposed: case.kind == Kind::Transposed,
-        output: [output; 2],
+        output,
     };
     let out = folder.join(format!("sliding-{}.svg", index + 1));
-    let motion = still.map_or(Motion::Animated, Motion::Still);
-    atomic_write(&out, sliding_svg(&scene, motion)?.as_bytes())?;
+    atomic_write(&out, sliding_svg(&scene, still)?.as_bytes())?;
     print(format_args!("{}: {}", out.display(), case.name))
 }

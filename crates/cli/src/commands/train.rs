@@ -50,62 +50,58 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let entry = entry(&arguments.model)?;
     let mut recipe = recipe(entry)?;
-    let (folder, config) = match arguments.resume {
-        true => resumed(&arguments)?,
-        false => started(&arguments, &recipe)?,
+    let (config, earlier) = match arguments.resume {
+        true => resumed(&arguments, &recipe).map(|(config, folder)| (config, Some(folder)))?,
+        false => (fresh(&arguments, &recipe)?, None),
     };
     recipe.epochs = config.epochs;
+    // Data that cannot be read should not leave a folder behind.
     let digits = config.data.load(&recipe)?;
     let net = (entry.build)(&Init::seed(config.seed))?;
     let mut trainer = recipe.trainer(&*net, config.seed);
-    let mut history = match arguments.resume {
-        true => folder.restore(&mut trainer)?,
-        false => Vec::new(),
+    let (folder, mut history) = match earlier {
+        Some(folder) => {
+            let history = folder.restore(&mut trainer)?;
+            (folder, history)
+        }
+        None => {
+            let path = arguments.out.unwrap_or_else(|| RunFolder::fresh(entry.name));
+            (RunFolder::create(path)?, Vec::new())
+        }
     };
+    let ended = trainer.epochs();
+    if ended > config.epochs {
+        let path = folder.path().display();
+        return Err(format!("{path}: {ended} epochs have ended, not {}", config.epochs).into());
+    }
     folder.save_config(&config)?;
-    print(format_args!(
-        "{}: {} parameters, {} digits to train on, {} held out, from {}, on {}",
-        entry.name,
-        net.parameter_count(),
-        digits.train.len(),
-        digits.test.len(),
-        config.data,
-        Device::cpu().name()
-    ))?;
-    print(format_args!(
-        "{:>5} {:>10} {:>10} {:>10} {:>10} {:>8}",
-        "epoch", "train loss", "train acc", "valid loss", "valid acc", "seconds"
-    ))?;
+    print_heading(&*net, &digits, &config)?;
     history.iter().try_for_each(print_epoch)?;
     while trainer.epochs() < config.epochs {
         let epoch = one_epoch(&mut trainer, &*net, (&recipe, &digits), &config, arguments.quiet)?;
         print_epoch(&epoch)?;
         history.push(epoch);
-        folder.save(&history, &trainer, &*net)?;
+        folder.save(&config, &history, &trainer, &*net)?;
     }
     print(format_args!("run folder: {}", folder.path().display()))
 }
 
-/// A new run folder and what its run is to do.
-fn started(arguments: &Arguments, recipe: &Recipe) -> Result<(RunFolder, Config), Failure> {
-    let config = Config {
+/// What a new run is to do.
+fn fresh(arguments: &Arguments, recipe: &Recipe) -> Result<Config, Failure> {
+    Ok(Config {
         version: env!("CARGO_PKG_VERSION").into(),
         model: arguments.model.clone(),
-        data: Source::from_option(arguments.data.clone()),
+        data: Source::from_option(arguments.data.clone())?,
         seed: arguments.seed.unwrap_or(1),
         epochs: arguments.epochs.unwrap_or(recipe.epochs),
         batch: recipe.batch,
         optimizer: recipe.rule,
         normalize: recipe.normalize,
-    };
-    // Data that cannot be read should not leave a folder behind.
-    config.data.load(recipe)?;
-    let path = arguments.out.clone().unwrap_or_else(|| RunFolder::fresh(&arguments.model));
-    Ok((RunFolder::create(path)?, config))
+    })
 }
 
-/// The folder of the run to continue, and what it was to do; only the number of epochs may change.
-fn resumed(arguments: &Arguments) -> Result<(RunFolder, Config), Failure> {
+/// What the run to continue was to do, and its folder; only the number of epochs may change.
+fn resumed(arguments: &Arguments, recipe: &Recipe) -> Result<(Config, RunFolder), Failure> {
     let folder = RunFolder::open(arguments.out.as_deref().unwrap_or(".".as_ref()))?;
     let mut config = folder.config()?;
     let differs = |what: &str, was: &dyn std::fmt::Display| -> Result<(), Failure> {
@@ -117,11 +113,15 @@ fn resumed(arguments: &Arguments) -> Result<(RunFolder, Config), Failure> {
     if arguments.seed.is_some_and(|seed| seed != config.seed) {
         differs("seed", &config.seed)?;
     }
-    if arguments.data.is_some() && Source::from_option(arguments.data.clone()) != config.data {
+    if arguments.data.is_some() && Source::from_option(arguments.data.clone())? != config.data {
         differs("data", &config.data)?;
     }
+    let was = (config.batch, config.optimizer, config.normalize);
+    if was != (recipe.batch, recipe.rule, recipe.normalize) {
+        differs("recipe", &format_args!("another than this version's: {was:?}"))?;
+    }
     config.epochs = arguments.epochs.unwrap_or(config.epochs);
-    Ok((folder, config))
+    Ok((config, folder))
 }
 
 fn one_epoch(
@@ -162,6 +162,25 @@ fn progress_bar(steps: u64, quiet: bool) -> Result<ProgressBar, Failure> {
     }
     let style = "{prefix} {wide_bar} {pos}/{len} {msg} {eta} left";
     Ok(ProgressBar::new(steps).with_style(ProgressStyle::with_template(style)?))
+}
+
+fn print_heading(net: &dyn Module, digits: &Mnist, config: &Config) -> Result<(), Failure> {
+    print(format_args!(
+        "{}: {} parameters, {} digits to train on, {} held out, from {}, on {}",
+        config.model,
+        net.parameter_count(),
+        digits.train.len(),
+        digits.test.len(),
+        config.data,
+        Device::cpu().name()
+    ))?;
+    if cfg!(debug_assertions) {
+        print("this is a debug build; `cargo run --release` trains faster")?;
+    }
+    print(format_args!(
+        "{:>5} {:>10} {:>10} {:>10} {:>10} {:>8}",
+        "epoch", "train loss", "train acc", "valid loss", "valid acc", "seconds"
+    ))
 }
 
 fn print_epoch(epoch: &Epoch) -> Result<(), Failure> {

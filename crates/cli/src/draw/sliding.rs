@@ -18,15 +18,18 @@
 
 use super::{Result, refuse};
 
-/// Pixels: a cell's side, the space between field and output, the edges, the text above and below.
+/// Pixels: a cell's side, unless the field would be wider than this.
 const CELL: usize = 30;
+const FIELD: usize = 560;
+/// Pixels: the space between field and output, the edges, the text above and below.
 const GAP: usize = 64;
 const MARGIN: usize = 20;
 const HEADER: usize = 64;
 const FOOTER: usize = 30;
-/// Seconds a position is shown, and how many positions' time the last one is held for in addition.
-const SECONDS: f64 = 0.6;
-const HOLD: usize = 2;
+/// Seconds: a position is shown for, unless all would take longer than this; and a pause at the end.
+const STEP: f64 = 0.6;
+const WAY: f64 = 20.0;
+const PAUSE: f64 = 1.2;
 /// The longest side of a field that is still legible.
 const LONGEST: usize = 40;
 
@@ -39,100 +42,65 @@ const BEAM: &str = r##"fill="#E69F00" fill-opacity="0.15""##;
 const FRAME: &str = r##"fill="none" stroke="#8A5A00" stroke-width="3""##;
 const OUTPUT: &str = r##"fill="#009E73" stroke="#009E73""##;
 
-/// A convolution or pooling over two axes, rows first, as its geometry alone.
+/// A square convolution or pooling over two axes, as its geometry alone.
 #[derive(Clone, Debug)]
 pub struct Sliding {
     /// The heading.
     pub title: String,
-    /// Cells of the input.
-    pub input: [usize; 2],
-    /// Taps of the kernel.
-    pub kernel: [usize; 2],
+    /// Cells along the input.
+    pub input: usize,
+    /// Taps along the kernel.
+    pub kernel: usize,
     /// The stride; of a transposed convolution, that of the direct one it inverts.
-    pub stride: [usize; 2],
-    /// Padding before and after, likewise.
-    pub padding: [[usize; 2]; 2],
+    pub stride: usize,
+    /// Padding on each side, likewise.
+    pub padding: usize,
     /// Distance between neighbouring taps.
-    pub dilation: [usize; 2],
+    pub dilation: usize,
     /// Whether it is a transposed convolution.
     pub transposed: bool,
-    /// Cells of the output.
-    pub output: [usize; 2],
+    /// Cells along the output.
+    pub output: usize,
 }
 
-/// What to draw of the sequence.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Motion {
-    /// All of it, in a loop.
-    Animated,
-    /// One position of the window, counted along the rows from 0; the last one at most.
-    Still(usize),
-}
-
-/// Draws the window's way over the input.
+/// Draws the window's way over the input in a loop, or, if `still` is given, that position only, counted along the
+/// rows from 0 (the last one at most).
 ///
 /// Errors if a size is 0, if the output does not fit the other sizes, if a transposed convolution's
 /// padding exceeds d(k - 1), or if a side has more than 40 cells.
-pub fn sliding_svg(scene: &Sliding, motion: Motion) -> Result<String> {
-    let mut axes = [Axis::new(scene, 0)?, Axis::new(scene, 1)?];
-    let [width, height] = arrange(&mut axes, text_width(scene));
-    let [rows, columns] = axes;
-    let drawing = Drawing { rows, columns, motion };
+pub fn sliding_svg(scene: &Sliding, still: Option<usize>) -> Result<String> {
+    let axis = Axis::new(scene)?;
+    let Sliding { input, kernel, stride, padding, dilation, output, .. } = scene;
+    let caption = format!(
+        "input {input}×{input} · kernel {kernel}×{kernel} · stride {stride} · padding {padding} · \
+         dilation {dilation} → output {output}×{output}"
+    );
     let title = scene.title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    // Room for the text by its length, since no font is at hand to measure it.
+    let text = (scene.title.chars().count() * 10).max(caption.chars().count() * 7).max(440);
+    let cell = (FIELD / axis.length).min(CELL);
+    let used = (axis.length + axis.output) * cell + GAP;
+    let (width, height) = (used.max(text) + 2 * MARGIN, HEADER + axis.length * cell + MARGIN);
+    let field = [(width - used) / 2, HEADER];
+    let result =
+        [field[0] + axis.length * cell + GAP, HEADER + (axis.length - axis.output) * cell / 2];
+    let drawing = Drawing { axis, cell, field, result, still };
     Ok(format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img"
+        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{full}" viewBox="0 0 {width} {full}" role="img"
  font-family="sans-serif" font-size="13" fill="#333333">
 <title>{title}</title>
-<rect width="{width}" height="{height}" fill="white"/>
+<rect width="{width}" height="{full}" fill="white"/>
 <g text-anchor="middle"><text x="{middle}" y="30" font-size="18">{title}</text>
 <text x="{middle}" y="51">{caption}</text></g>
 {parts}</svg>
 "##,
+        full = height + FOOTER,
         middle = width / 2,
-        caption = caption(scene),
-        parts = drawing.parts(height - FOOTER),
+        parts = drawing.parts(height),
     ))
 }
 
-/// Room for the heading's text by its length, since no font is at hand to measure it.
-fn text_width(scene: &Sliding) -> usize {
-    let (title, caption) = (scene.title.chars().count() * 10, caption(scene).chars().count() * 7);
-    title.max(caption).max(440)
-}
-
-/// Gives the parts their places, field left and output right, and returns the drawing's size.
-fn arrange([rows, columns]: &mut [Axis; 2], text: usize) -> [usize; 2] {
-    let used = (columns.length + columns.output) * CELL + GAP;
-    let width = used.max(text);
-    columns.field_at = MARGIN + (width - used) / 2;
-    columns.output_at = columns.field_at + columns.length * CELL + GAP;
-    let tallest = rows.length.max(rows.output);
-    rows.field_at = HEADER + (tallest - rows.length) * CELL / 2;
-    rows.output_at = HEADER + (tallest - rows.output) * CELL / 2;
-    [width + 2 * MARGIN, HEADER + tallest * CELL + MARGIN + FOOTER]
-}
-
-/// The sizes in words, such as `input 4×4 · kernel 3×3 · stride 1 · ... → output 2×2`.
-fn caption(scene: &Sliding) -> String {
-    let size = |[rows, columns]: [usize; 2]| format!("{rows}×{columns}");
-    let both = |[rows, columns]: [String; 2]| {
-        if rows == columns { rows } else { format!("{rows} by {columns}") }
-    };
-    let number = |pair: [usize; 2]| both(pair.map(|value| value.to_string()));
-    let side = |[before, after]: [usize; 2]| {
-        if before == after { before.to_string() } else { format!("({before}, {after})") }
-    };
-    [
-        format!("input {}", size(scene.input)),
-        format!("kernel {}", size(scene.kernel)),
-        format!("stride {}", number(scene.stride)),
-        format!("padding {}", both(scene.padding.map(side))),
-        format!("dilation {} → output {}", number(scene.dilation), size(scene.output)),
-    ]
-    .join(" · ")
-}
-
-/// One axis of the scene. Places are in cells but for the last two, which are in pixels.
+/// The scene along either axis, in cells.
 struct Axis {
     /// Cells of the field.
     length: usize,
@@ -145,8 +113,6 @@ struct Axis {
     /// How far the window moves at a step.
     step: usize,
     output: usize,
-    field_at: usize,
-    output_at: usize,
 }
 
 /// What stands in a cell: the later of what its row and its column make it, in this order.
@@ -158,52 +124,38 @@ enum Cell {
 }
 
 impl Axis {
-    fn new(scene: &Sliding, index: usize) -> Result<Self> {
-        let Sliding { input, kernel, stride, dilation, output, .. } = scene;
-        let [i, k, s, d, o] = [input, kernel, stride, dilation, output].map(|sizes| sizes[index]);
-        let [before, after] = scene.padding[index];
-        let fail = |why| refuse(format!("sliding window `{}`, axis {index}: {why}", scene.title));
-        if [i, k, s, d, o].contains(&0) {
+    fn new(scene: &Sliding) -> Result<Self> {
+        let &Sliding { input, kernel, stride, padding, dilation, output, .. } = scene;
+        let fail = |why| refuse(format!("sliding window `{}`: {why}", scene.title));
+        let sizes = [input, kernel, stride, dilation, output];
+        if sizes.contains(&0) {
             return fail("input, kernel, stride, dilation and output expect 1 or more".into());
         }
-        if [i, k, s, d, o, before, after].iter().any(|size| *size > LONGEST) {
+        if sizes.iter().chain([&padding]).any(|size| *size > LONGEST) {
             return fail(format!("a legible drawing expects sizes of {LONGEST} or less"));
         }
-        let reach = d * (k - 1);
-        if scene.transposed && before > reach {
+        let reach = dilation * (kernel - 1);
+        if scene.transposed && padding > reach {
             return fail(format!(
-                "transposed padding expects d(k - 1) = {reach} or less, got {before}"
+                "transposed padding expects d(k - 1) = {reach} or less, got {padding}"
             ));
         }
-        let (length, first, spread, step) = if scene.transposed {
-            (o + reach, reach - before, s, 1)
-        } else {
-            (before + i + after, before, 1, s)
+        let (length, first, spread, step) = match scene.transposed {
+            true => (output + reach, reach - padding, stride, 1),
+            false => (input + 2 * padding, padding, 1, stride),
         };
-        if (o - 1) * step + reach >= length || first + (i - 1) * spread >= length {
-            let sizes = format!(
-                "input {i}, kernel {k}, stride {s}, dilation {d}, padding {before} and {after}"
-            );
-            return fail(format!("output {o} does not fit {sizes}"));
+        if (output - 1) * step + reach >= length || first + (input - 1) * spread >= length {
+            return fail(format!(
+                "output {output} does not fit input {input}, kernel {kernel}, stride {stride}, \
+                 dilation {dilation}, padding {padding}"
+            ));
         }
         if length > LONGEST {
             return fail(format!(
                 "a legible drawing expects {LONGEST} cells or less, got {length}"
             ));
         }
-        let (field_at, output_at) = (0, 0);
-        Ok(Self {
-            length,
-            first,
-            spread,
-            inputs: i,
-            kernel: k,
-            dilation: d,
-            step,
-            output: o,
-            field_at,
-            output_at,
-        })
+        Ok(Self { length, first, spread, inputs: input, kernel, dilation, step, output })
     }
 
     fn cell(&self, place: usize) -> Cell {
@@ -214,25 +166,17 @@ impl Axis {
             None => Cell::Padding,
         }
     }
-
-    /// The window's length, and where it and the output cell are at a step, in pixels.
-    fn extent(&self) -> usize {
-        (self.dilation * (self.kernel - 1) + 1) * CELL
-    }
-
-    fn window(&self, step: usize) -> usize {
-        self.field_at + step * self.step * CELL
-    }
-
-    fn computed(&self, step: usize) -> usize {
-        self.output_at + step * CELL
-    }
 }
 
+/// The scene in pixels.
 struct Drawing {
-    rows: Axis,
-    columns: Axis,
-    motion: Motion,
+    axis: Axis,
+    /// The side of a cell.
+    cell: usize,
+    /// The upper left corners of the field and of the output.
+    field: [usize; 2],
+    result: [usize; 2],
+    still: Option<usize>,
 }
 
 impl Drawing {
@@ -256,15 +200,10 @@ impl Drawing {
 
     /// The field's cells of one kind.
     fn cells(&self, kind: Cell) -> String {
-        let mut cells = String::new();
-        for (row, column) in pairs(self.rows.length, self.columns.length) {
-            if kind == self.rows.cell(row).max(self.columns.cell(column)) {
-                let (x, y) =
-                    (self.columns.field_at + column * CELL, self.rows.field_at + row * CELL);
-                cells += &rectangle([x, y], [CELL; 2], "");
-            }
-        }
-        cells
+        let of_kind =
+            |[column, row]: &[usize; 2]| self.axis.cell(*row).max(self.axis.cell(*column)) == kind;
+        let cells = square(self.axis.length).filter(of_kind);
+        cells.map(|place| self.rectangle(self.at(self.field, place), 1, "")).collect()
     }
 
     /// The output's cells, each filled from the position on that computes it.
@@ -273,7 +212,7 @@ impl Drawing {
         for index in 0..self.positions() {
             let opacity = |position| (if index <= position { "0.75" } else { "0.08" }).to_string();
             let (shown, animation) = self.animated("fill-opacity", opacity);
-            let cell = rectangle(self.output_corner(index), [CELL; 2], "");
+            let cell = self.rectangle(self.output_corner(index), 1, "");
             cells += &format!("<g fill-opacity=\"{shown}\">{animation}{cell}</g>\n");
         }
         format!("<g {OUTPUT}>\n{cells}</g>\n")
@@ -281,10 +220,10 @@ impl Drawing {
 
     /// What the window sees, drawn towards the cell that it computes.
     fn beam(&self) -> String {
-        let (width, height) = (self.columns.extent(), self.rows.extent());
+        let extent = self.extent() * self.cell;
         let (shown, animation) = self.animated("points", |position| {
             let ([x, y], [u, v]) = (self.window_corner(position), self.output_corner(position));
-            let (right, bottom, below) = (x + width, y + height, v + CELL);
+            let (right, bottom, below) = (x + extent, y + extent, v + self.cell);
             format!("{right},{y} {u},{v} {u},{below} {right},{bottom}")
         });
         format!("<polygon {BEAM} points=\"{shown}\">{animation}</polygon>\n")
@@ -292,17 +231,15 @@ impl Drawing {
 
     /// The kernel, its taps apart where it is dilated, and the frame of the cell it computes.
     fn window(&self) -> String {
-        let mut taps = String::new();
-        for (row, column) in pairs(self.rows.kernel, self.columns.kernel) {
-            let (x, y) = (column * self.columns.dilation * CELL, row * self.rows.dilation * CELL);
-            taps += &rectangle([x, y], [CELL; 2], "");
-        }
-        let outline = rectangle([0; 2], [self.columns.extent(), self.rows.extent()], FRAME);
-        let kernel = format!("<g {TAP}>\n{taps}</g>{outline}");
-        self.moving(&kernel, |position| self.window_corner(position))
-            + &self.moving(&rectangle([0; 2], [CELL; 2], FRAME), |position| {
-                self.output_corner(position)
-            })
+        let taps = square(self.axis.kernel).map(|place| {
+            let corner = self.at([0; 2], place.map(|tap| tap * self.axis.dilation));
+            self.rectangle(corner, 1, "")
+        });
+        let taps: String = taps.collect();
+        let outline = self.rectangle([0; 2], self.extent(), FRAME);
+        let computed = self.rectangle([0; 2], 1, FRAME);
+        self.moving(&format!("<g {TAP}>\n{taps}</g>{outline}"), |at| self.window_corner(at))
+            + &self.moving(&computed, |at| self.output_corner(at))
     }
 
     fn moving(&self, content: &str, corner: impl Fn(usize) -> [usize; 2]) -> String {
@@ -315,44 +252,59 @@ impl Drawing {
 
     /// An attribute's value in the still picture, and the element that moves it, if anything moves.
     fn animated(&self, attribute: &str, value: impl Fn(usize) -> String) -> (String, String) {
-        let last = self.positions() - 1;
-        if let Motion::Still(position) = self.motion {
-            return (value(position.min(last)), String::new());
+        let positions = self.positions();
+        if let Some(position) = self.still {
+            return (value(position.min(positions - 1)), String::new());
         }
-        let frames = (last + 1 + HOLD) as f64;
-        // Only changes are listed, with their times: an output cell changes once, not every frame.
+        let way = (positions as f64 * STEP).min(WAY);
+        let (step, loop_seconds) = (way / positions as f64, way + PAUSE);
+        // Only changes are listed, with their times: an output cell changes once, not every step.
         let mut changes: Vec<(String, String)> = Vec::new();
-        for position in 0..=last {
+        for position in 0..positions {
             let now = value(position);
             if changes.last().is_none_or(|change| change.0 != now) {
-                changes.push((now, format!("{:.5}", position as f64 / frames)));
+                changes.push((now, format!("{:.5}", position as f64 * step / loop_seconds)));
             }
         }
         let (values, times): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
-        let (seconds, values, times) = (frames * SECONDS, values.join(";"), times.join(";"));
+        let (values, times) = (values.join(";"), times.join(";"));
         let element = match attribute {
             "transform" => r#"animateTransform type="translate""#,
             _ => "animate",
         };
         let animation = format!(
             r#"<{element} attributeName="{attribute}" calcMode="discrete" repeatCount="indefinite"
- dur="{seconds:.1}s" keyTimes="{times}" values="{values}"/>"#
+ dur="{loop_seconds:.1}s" keyTimes="{times}" values="{values}"/>"#
         );
         (value(0), animation)
     }
 
     fn positions(&self) -> usize {
-        self.rows.output * self.columns.output
+        self.axis.output * self.axis.output
+    }
+
+    /// The cells that the window spans along an axis.
+    fn extent(&self) -> usize {
+        self.axis.dilation * (self.axis.kernel - 1) + 1
     }
 
     fn window_corner(&self, position: usize) -> [usize; 2] {
-        let across = self.columns.output;
-        [self.columns.window(position % across), self.rows.window(position / across)]
+        let [column, row] = [position % self.axis.output, position / self.axis.output];
+        self.at(self.field, [column * self.axis.step, row * self.axis.step])
     }
 
     fn output_corner(&self, position: usize) -> [usize; 2] {
-        let across = self.columns.output;
-        [self.columns.computed(position % across), self.rows.computed(position / across)]
+        self.at(self.result, [position % self.axis.output, position / self.axis.output])
+    }
+
+    /// Where the cell in a column and a row stands, as seen from `origin`.
+    fn at(&self, [x, y]: [usize; 2], [column, row]: [usize; 2]) -> [usize; 2] {
+        [x + column * self.cell, y + row * self.cell]
+    }
+
+    /// A square of so many cells a side.
+    fn rectangle(&self, corner: [usize; 2], cells: usize, style: &str) -> String {
+        rectangle(corner, cells * self.cell, style)
     }
 }
 
@@ -361,37 +313,30 @@ fn swatches(legend: &[(&str, &str)], y: usize) -> String {
     let mut drawn = String::new();
     for (name, style) in legend {
         let (text, baseline) = (x + 20, y + 12);
-        drawn += &rectangle([x, y], [14; 2], style);
+        drawn += &rectangle([x, y], 14, style);
         drawn += &format!("<text x=\"{text}\" y=\"{baseline}\">{name}</text>\n");
         x = text + name.len() * 7 + 20;
     }
     drawn
 }
 
-fn pairs(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..rows).flat_map(move |row| (0..columns).map(move |column| (row, column)))
+/// The places `[column, row]` of a square, row by row.
+fn square(side: usize) -> impl Iterator<Item = [usize; 2]> {
+    (0..side * side).map(move |index| [index % side, index / side])
 }
 
-fn rectangle([x, y]: [usize; 2], [width, height]: [usize; 2], style: &str) -> String {
-    format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" {style}/>\n")
+fn rectangle([x, y]: [usize; 2], side: usize, style: &str) -> String {
+    format!("<rect x=\"{x}\" y=\"{y}\" width=\"{side}\" height=\"{side}\" {style}/>\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A square scene: input, kernel, stride, padding, dilation, output.
+    /// Input, kernel, stride, padding, dilation, output.
     fn scene([input, kernel, stride, padding, dilation, output]: [usize; 6]) -> Sliding {
-        Sliding {
-            title: "t".into(),
-            input: [input; 2],
-            kernel: [kernel; 2],
-            stride: [stride; 2],
-            padding: [[padding; 2]; 2],
-            dilation: [dilation; 2],
-            transposed: false,
-            output: [output; 2],
-        }
+        let (title, transposed) = ("t".into(), false);
+        Sliding { title, input, kernel, stride, padding, dilation, transposed, output }
     }
 
     fn transposed(sizes: [usize; 6]) -> Sliding {
@@ -400,11 +345,18 @@ mod tests {
 
     /// Cells of padding, inserted zeros and input in the field, and taps of the window.
     fn census(scene: &Sliding) -> [usize; 4] {
-        let svg = sliding_svg(scene, Motion::Still(0)).unwrap();
+        let svg = sliding_svg(scene, Some(0)).unwrap();
         [PADDING, INSERTED, INPUT, TAP].map(|style| {
             let group = svg.split(&format!("<g {style}>")).nth(1).unwrap_or_default();
             group.split("</g>").next().unwrap_or_default().matches("<rect").count()
         })
+    }
+
+    /// The list of values of an attribute in the window's animation.
+    fn window_list<'a>(svg: &'a str, name: &str) -> Vec<&'a str> {
+        let window = svg.split(r#"type="translate""#).nth(1).unwrap();
+        let list = window.split(&format!("{name}=\"")).nth(1).unwrap();
+        list.split('"').next().unwrap().split(';').collect()
     }
 
     #[test]
@@ -422,70 +374,51 @@ mod tests {
 
     #[test]
     fn the_window_moves_by_the_stride_and_stays_inside() {
-        let strided = scene([5, 3, 2, 1, 1, 3]);
-        let svg = sliding_svg(&strided, Motion::Animated).unwrap();
-        let window = svg.split(r#"type="translate""#).nth(1).unwrap();
-        let list = |name: &str| {
-            let list = window.split(&format!("{name}=\"")).nth(1).unwrap();
-            list.split('"').next().unwrap().split(';')
-        };
-        let corner = |text: &str| {
+        let svg = sliding_svg(&scene([5, 3, 2, 1, 1, 3]), None).unwrap();
+        let corners = window_list(&svg, "values").into_iter().map(|text| {
             let (x, y) = text.split_once(' ').unwrap();
-            (x.parse::<usize>().unwrap(), y.parse::<usize>().unwrap())
-        };
-        let (left, top) = corner(list("values").next().unwrap());
-        let expected =
-            pairs(3, 3).map(|(row, column)| (left + column * 2 * CELL, top + row * 2 * CELL));
-        assert!(list("values").map(corner).eq(expected));
-        // Nine positions and the pause: the last one begins at 8 of 11 frames.
-        assert_eq!(
-            [list("keyTimes").next(), list("keyTimes").next_back()],
-            [Some("0.00000"), Some("0.72727")]
-        );
+            [x.parse::<usize>().unwrap(), y.parse::<usize>().unwrap()]
+        });
+        let corners: Vec<_> = corners.collect();
+        let [left, top] = corners[0];
+        let moved = |[column, row]: [usize; 2]| [left + column * 2 * CELL, top + row * 2 * CELL];
+        assert_eq!(corners, square(3).map(moved).collect::<Vec<_>>());
+        // Nine positions and the pause of two: the last one begins after 8 of 11.
+        let times = window_list(&svg, "keyTimes");
+        assert_eq!((times[0], times[8]), ("0.00000", "0.72727"));
     }
 
     #[test]
-    fn a_large_output_stays_a_small_file() {
-        // 36 x 36 positions: one change of each cell keeps it linear, every frame's would be 8 MB.
-        let large = scene([38, 3, 1, 0, 1, 36]);
-        let bytes = sliding_svg(&large, Motion::Animated).unwrap().len();
-        assert!(bytes < 700_000, "{bytes} bytes");
+    fn a_large_field_is_drawn_small_and_quickly() {
+        let size = |svg: &str| -> usize {
+            svg.split('"').nth(3).unwrap().parse().expect("a width in pixels")
+        };
+        let pooling = sliding_svg(&scene([28, 3, 2, 0, 1, 13]), None).unwrap();
+        assert!(size(&pooling) < 1000, "{}", size(&pooling));
+        assert!(pooling.contains(r#"dur="21.2s""#));
+        assert_eq!(window_list(&pooling, "values").len(), 169);
+        // 36 x 36 positions: one change of each cell keeps it linear, every step's would be 8 MB.
+        let large = sliding_svg(&scene([38, 3, 1, 0, 1, 36]), None).unwrap();
+        assert!(large.len() < 700_000, "{} bytes", large.len());
     }
 
     #[test]
     fn a_still_shows_one_position_and_does_not_move() {
         let direct = scene([4, 3, 1, 0, 1, 2]);
-        let filled = |motion| {
-            sliding_svg(&direct, motion).unwrap().matches(r#"<g fill-opacity="0.75""#).count()
+        let filled = |still| {
+            sliding_svg(&direct, still).unwrap().matches(r#"<g fill-opacity="0.75""#).count()
         };
-        assert_eq!([0, 2, 3, 99].map(|position| filled(Motion::Still(position))), [1, 3, 4, 4]);
-        assert_eq!(filled(Motion::Animated), 1);
-        assert!(!sliding_svg(&direct, Motion::Still(1)).unwrap().contains("animate"));
-    }
-
-    #[test]
-    fn sides_may_differ() {
-        let wide = Sliding {
-            input: [1, 6],
-            kernel: [1, 3],
-            padding: [[0, 0], [1, 2]],
-            output: [1, 7],
-            ..scene([1, 1, 1, 0, 1, 1])
-        };
-        assert_eq!(census(&wide), [3, 0, 6, 3]);
-        let svg = sliding_svg(&wide, Motion::Animated).unwrap();
-        assert!(svg.contains(
-            "input 1×6 · kernel 1×3 · stride 1 · padding 0 by (1, 2) · dilation 1 → output 1×7"
-        ));
+        assert_eq!([0, 2, 3, 99].map(|position| filled(Some(position))), [1, 3, 4, 4]);
+        assert_eq!(filled(None), 1);
+        assert!(!sliding_svg(&direct, Some(1)).unwrap().contains("animate"));
     }
 
     #[test]
     fn what_cannot_be_drawn_is_an_error() {
-        let message =
-            |scene: &Sliding| sliding_svg(scene, Motion::Animated).unwrap_err().to_string();
+        let message = |scene: &Sliding| sliding_svg(scene, None).unwrap_err().to_string();
         assert_eq!(
             message(&scene([4, 3, 1, 0, 1, 3])),
-            "sliding window `t`, axis 0: output 3 does not fit input 4, kernel 3, stride 1, dilation 1, padding 0 and 0"
+            "sliding window `t`: output 3 does not fit input 4, kernel 3, stride 1, dilation 1, padding 0"
         );
         assert!(message(&transposed([4, 3, 1, 0, 1, 2])).contains("output 2 does not fit input 4"));
         assert!(

@@ -1,8 +1,8 @@
 //! Grids of tiles as PNG: first-layer kernels, activation maps, batches of images.
 //!
-//! A kernel means something only beside its neighbours, so tiles stand in rows on one sheet, and by
-//! default share one scale: a kernel near zero looks flat, as it is. Activation maps differ in range
-//! by orders of magnitude, and there every tile may have its own scale. Enlarging repeats pixels and
+//! A kernel means something only beside its neighbours, so tiles stand in rows on one sheet, and
+//! kernels share one scale: a kernel near zero looks flat, as it is. Activation maps differ in range
+//! by orders of magnitude, and there every tile has its own scale. Enlarging repeats pixels and
 //! never blends them, since a 3x3 kernel has nine values and should show nine.
 //!
 //! The sheet is blue and a NaN is magenta, colours that no grey tile contains, so neither an edge
@@ -17,48 +17,48 @@ use super::{Error, Result, refuse};
 const SHEET: Rgb<u8> = Rgb([58, 84, 110]);
 const NOT_A_NUMBER: Rgb<u8> = Rgb([255, 0, 255]);
 
+/// Pixels between tiles and around them, as torchvision's `make_grid` has it.
+const GAP: usize = 2;
+
 /// The largest sheet, in pixels: 192 MiB while it is drawn.
 const LARGEST: usize = 1 << 26;
 
-/// A small picture: one value per pixel (grey), or three planes of them (red, green, blue).
-#[derive(Clone, Debug)]
-pub struct Tile {
-    /// Pixels in a row.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// `[channels, height, width]`, row-major, 1 or 3 channels.
-    pub pixels: Vec<f32>,
+/// Small pictures of one size: one value per pixel (grey), or three planes of them (red, green, blue).
+pub struct Tiles<'a> {
+    values: &'a [f32],
+    shape: [usize; 4],
 }
 
-impl Tile {
-    /// Cuts a tensor's values of shape `[tiles, channels, height, width]` into its tiles.
-    pub fn split(values: &[f32], shape: [usize; 4]) -> Result<Vec<Self>> {
-        let [_, channels, height, width] = shape;
-        let (expected, came) = (
-            shape.iter().fold(1, |product: usize, side| product.saturating_mul(*side)),
-            values.len(),
-        );
-        if expected == 0 || came != expected {
+impl<'a> Tiles<'a> {
+    /// A tensor's values of shape `[tiles, channels, height, width]`, with 1 or 3 channels.
+    pub fn new(values: &'a [f32], shape: [usize; 4]) -> Result<Self> {
+        let expected = shape.iter().fold(1, |product: usize, side| product.saturating_mul(*side));
+        if !matches!(shape[1], 1 | 3) || expected == 0 || values.len() != expected {
+            let came = values.len();
             return refuse(format!(
-                "tiles of shape {shape:?} expect {expected} values, got {came}"
+                "tiles of shape {shape:?} expect 1 or 3 channels and {expected} values, got {came}"
             ));
         }
-        let tiles = values.chunks_exact(channels * height * width);
-        Ok(tiles.map(|pixels| Self { width, height, pixels: pixels.to_vec() }).collect())
+        Ok(Self { values, shape })
     }
 
-    fn size(&self) -> String {
-        format!("{}x{}", self.width, self.height)
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.shape[0]
     }
 
-    /// The colour at a row and a column, with `range` mapped to black and white.
-    fn colour(&self, row: usize, column: usize, range: (f32, f32)) -> Rgb<u8> {
-        let plane = self.width * self.height;
+    /// The tiles' values, one tile after another.
+    fn iter(&self) -> impl Iterator<Item = &'a [f32]> {
+        let [_, channels, height, width] = self.shape;
+        self.values.chunks_exact(channels * height * width)
+    }
+
+    /// The colour of pixel `index` of a tile, with `range` mapped to black and white.
+    fn colour(&self, tile: &[f32], index: usize, range: (f32, f32)) -> Rgb<u8> {
+        let [_, channels, height, width] = self.shape;
         // A grey tile has one plane, which serves all three colours.
-        let next = if self.pixels.len() == plane { 0 } else { plane };
-        let first = row * self.width + column;
-        let values = [first, first + next, first + 2 * next].map(|index| self.pixels[index]);
+        let planes = [0, 1, 2].map(|plane| plane % channels * height * width);
+        let values = planes.map(|plane| tile[plane + index]);
         if values.iter().any(|value| value.is_nan()) {
             return NOT_A_NUMBER;
         }
@@ -66,11 +66,11 @@ impl Tile {
     }
 }
 
-/// 0 to 255 for the ends of the range; a range of one value is mid-grey.
+/// 0 to 255 for the ends of the range. A range of one value is black, as a map that never fires should be.
 fn shade(value: f32, (low, high): (f32, f32)) -> u8 {
     // In f64, since the difference of two finite f32 may overflow.
     let [value, low, high] = [value, low, high].map(f64::from);
-    let level = if high > low { (value - low) / (high - low) } else { 0.5 };
+    let level = if high > low { (value - low) / (high - low) } else { 0.0 };
     (level.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
@@ -88,44 +88,36 @@ pub enum Scale {
 /// How tiles are laid out.
 #[derive(Clone, Copy, Debug)]
 pub struct GridStyle {
-    /// Tiles in a row.
+    /// Tiles in a row, at least 1.
     pub per_row: usize,
-    /// Pixels between tiles and around them, not enlarged.
-    pub gap: usize,
-    /// How many pixels wide and high a tile's pixel becomes.
+    /// How many pixels wide and high a tile's pixel becomes, at least 1.
     pub zoom: usize,
     /// What is black and what is white.
     pub scale: Scale,
 }
 
-impl Default for GridStyle {
-    /// Eight a row, two pixels apart, one scale for all, as torchvision's `make_grid`.
-    fn default() -> Self {
-        Self { per_row: 8, gap: 2, zoom: 1, scale: Scale::Shared }
+/// Lays tiles out in rows. Errors if the sheet would exceed 2^26 pixels.
+pub fn grid(tiles: &Tiles, style: &GridStyle) -> Result<RgbImage> {
+    let [count, _, height, width] = tiles.shape;
+    let (zoom, columns) = (style.zoom.max(1), style.per_row.clamp(1, count));
+    let [down, across] = [height, width].map(|side| side.saturating_mul(zoom).saturating_add(GAP));
+    let sides = [columns.saturating_mul(across), count.div_ceil(columns).saturating_mul(down)];
+    let [sheet_width, sheet_height] = sides.map(|side| side.saturating_add(GAP));
+    if sheet_width.saturating_mul(sheet_height) > LARGEST {
+        return refuse(format!("a sheet of {sheet_width}x{sheet_height} pixels is too large"));
     }
-}
-
-/// Lays tiles of one size out in rows.
-///
-/// Errors if there is none, if sizes differ, if a tile has other than 1 or 3 channels, if `per_row`
-/// or `zoom` is 0, or if the sheet would exceed 2^26 pixels.
-pub fn grid(tiles: &[Tile], style: &GridStyle) -> Result<RgbImage> {
-    let first = checked(tiles)?;
-    let columns = style.per_row.min(tiles.len());
-    let (width, height) = sheet_size(first, columns, tiles.len(), style)?;
-    let mut sheet = RgbImage::from_pixel(width, height, SHEET);
-    let shared = range(tiles);
-    for (index, tile) in tiles.iter().enumerate() {
+    let mut sheet = RgbImage::from_pixel(sheet_width as u32, sheet_height as u32, SHEET);
+    let shared = range(tiles.values);
+    for (number, tile) in tiles.iter().enumerate() {
         let range = match style.scale {
             Scale::Shared => shared,
-            Scale::PerTile => range(std::slice::from_ref(tile)),
+            Scale::PerTile => range(tile),
             Scale::Fixed(low, high) => (low, high),
         };
-        let left = style.gap + index % columns * (tile.width * style.zoom + style.gap);
-        let top = style.gap + index / columns * (tile.height * style.zoom + style.gap);
-        for y in 0..tile.height * style.zoom {
-            for x in 0..tile.width * style.zoom {
-                let colour = tile.colour(y / style.zoom, x / style.zoom, range);
+        let (left, top) = (GAP + number % columns * across, GAP + number / columns * down);
+        for y in 0..height * zoom {
+            for x in 0..width * zoom {
+                let colour = tiles.colour(tile, y / zoom * width + x / zoom, range);
                 sheet.put_pixel((left + x) as u32, (top + y) as u32, colour);
             }
         }
@@ -133,50 +125,10 @@ pub fn grid(tiles: &[Tile], style: &GridStyle) -> Result<RgbImage> {
     Ok(sheet)
 }
 
-/// The first tile, if all have its size and 1 or 3 channels.
-fn checked(tiles: &[Tile]) -> Result<&Tile> {
-    let Some(first) = tiles.first() else {
-        return refuse("a grid expects at least one tile, got none");
-    };
-    let expected = first.size();
-    for (index, tile) in tiles.iter().enumerate() {
-        let (size, area, values) =
-            (tile.size(), tile.width.saturating_mul(tile.height), tile.pixels.len());
-        if size != expected {
-            return refuse(format!("tile {index} is {size}, the first is {expected}"));
-        }
-        if area == 0 || (values != area && values != area.saturating_mul(3)) {
-            let expected = "1 or 3 values a pixel";
-            return refuse(format!(
-                "tile {index} of {size} expects {expected}, got {values} values"
-            ));
-        }
-    }
-    Ok(first)
-}
-
-fn sheet_size(tile: &Tile, columns: usize, count: usize, style: &GridStyle) -> Result<(u32, u32)> {
-    let (per_row, zoom) = (style.per_row, style.zoom);
-    if per_row == 0 || zoom == 0 {
-        return refuse(format!(
-            "a grid expects per_row and zoom of 1 or more, got {per_row} and {zoom}"
-        ));
-    }
-    let side = |tiles: usize, length: usize| {
-        let pitch = length.saturating_mul(zoom).saturating_add(style.gap);
-        tiles.saturating_mul(pitch).saturating_add(style.gap)
-    };
-    let (width, height) = (side(columns, tile.width), side(count.div_ceil(columns), tile.height));
-    if width.saturating_mul(height) > LARGEST {
-        return refuse(format!("a sheet of {width}x{height} pixels is too large; lower the zoom"));
-    }
-    Ok((width as u32, height as u32))
-}
-
 /// The least and greatest finite value; equal if there is none to tell apart.
-fn range(tiles: &[Tile]) -> (f32, f32) {
-    let values = tiles.iter().flat_map(|tile| &tile.pixels).copied();
-    let extremes = values.filter(|value| value.is_finite()).map(|value| (value, value));
+fn range(values: &[f32]) -> (f32, f32) {
+    let finite = values.iter().copied().filter(|value| value.is_finite());
+    let extremes = finite.map(|value| (value, value));
     extremes.reduce(|(low, high), (value, _)| (low.min(value), high.max(value))).unwrap_or_default()
 }
 
@@ -192,27 +144,22 @@ pub fn png(picture: &RgbImage) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn tile(width: usize, height: usize, pixels: &[f32]) -> Tile {
-        Tile { width, height, pixels: pixels.to_vec() }
+    /// The shades of grey tiles of one row each, without the sheet between them.
+    fn shades(values: &[f32], count: usize, scale: Scale) -> Vec<[u8; 3]> {
+        let width = values.len() / count;
+        let tiles = Tiles::new(values, [count, 1, 1, width]).unwrap();
+        let sheet = grid(&tiles, &GridStyle { per_row: 1, zoom: 1, scale }).unwrap();
+        sheet.pixels().map(|pixel| pixel.0).filter(|colour| *colour != SHEET.0).collect()
     }
 
-    fn grey(pixels: &[f32]) -> Tile {
-        tile(pixels.len(), 1, pixels)
-    }
-
-    fn drawn(tiles: &[Tile], scale: Scale) -> RgbImage {
-        let style = GridStyle { per_row: 1, gap: 0, zoom: 1, scale };
-        grid(tiles, &style).unwrap()
-    }
-
-    fn shades(picture: &RgbImage) -> Vec<u8> {
-        picture.pixels().map(|pixel| pixel.0[0]).collect()
+    fn grey<const N: usize>(shades: [u8; N]) -> Vec<[u8; 3]> {
+        shades.map(|shade| [shade; 3]).to_vec()
     }
 
     #[test]
     fn tiles_stand_where_they_should() {
-        let tiles = vec![tile(3, 2, &[1.0; 6]); 3];
-        let style = GridStyle { per_row: 2, gap: 2, zoom: 5, scale: Scale::Fixed(0.0, 1.0) };
+        let tiles = Tiles::new(&[1.0; 18], [3, 1, 2, 3]).unwrap();
+        let style = GridStyle { per_row: 2, zoom: 5, scale: Scale::Fixed(0.0, 1.0) };
         let sheet = grid(&tiles, &style).unwrap();
         assert_eq!(sheet.dimensions(), (2 + 15 + 2 + 15 + 2, 2 + 10 + 2 + 10 + 2));
         for (x, y, pixel) in sheet.enumerate_pixels() {
@@ -225,56 +172,42 @@ mod tests {
 
     #[test]
     fn a_scale_is_shared_or_each_tiles_own() {
-        let tiles = [grey(&[0.0, 1.0]), grey(&[2.0, 4.0])];
-        assert_eq!(shades(&drawn(&tiles, Scale::Shared)), [0, 64, 128, 255]);
-        assert_eq!(shades(&drawn(&tiles, Scale::PerTile)), [0, 255, 0, 255]);
-        assert_eq!(shades(&drawn(&tiles, Scale::Fixed(1.0, 3.0))), [0, 0, 128, 255]);
+        let values = [0.0, 1.0, 2.0, 4.0];
+        assert_eq!(shades(&values, 2, Scale::Shared), grey([0, 64, 128, 255]));
+        assert_eq!(shades(&values, 2, Scale::PerTile), grey([0, 255, 0, 255]));
+        assert_eq!(shades(&values, 2, Scale::Fixed(1.0, 3.0)), grey([0, 0, 128, 255]));
     }
 
     #[test]
-    fn constants_are_mid_grey_and_broken_values_do_not_set_the_scale() {
-        assert_eq!(shades(&drawn(&[grey(&[7.0, 7.0])], Scale::Shared)), [128, 128]);
+    fn constants_are_black_and_broken_values_do_not_set_the_scale() {
+        assert_eq!(shades(&[7.0, 7.0], 1, Scale::Shared), grey([0, 0]));
         let odd = [f32::NEG_INFINITY, 0.0, f32::NAN, 1.0, f32::INFINITY];
-        let picture = drawn(&[grey(&odd)], Scale::Shared);
-        assert_eq!(shades(&picture), [0, 0, 255, 255, 255]);
-        assert_eq!(*picture.get_pixel(2, 0), NOT_A_NUMBER);
-        assert_eq!(
-            shades(&drawn(&[grey(&[f32::MIN, 0.0, f32::MAX])], Scale::Shared)),
-            [0, 128, 255]
-        );
-        assert_eq!(*drawn(&[grey(&[f32::NAN])], Scale::PerTile).get_pixel(0, 0), NOT_A_NUMBER);
+        let expected = [[0; 3], [0; 3], NOT_A_NUMBER.0, [255; 3], [255; 3]];
+        assert_eq!(shades(&odd, 1, Scale::Shared), expected);
+        assert_eq!(shades(&[f32::MIN, 0.0, f32::MAX], 1, Scale::Shared), grey([0, 128, 255]));
+        assert_eq!(shades(&[f32::NAN], 1, Scale::PerTile), [NOT_A_NUMBER.0]);
     }
 
     #[test]
     fn three_channels_are_planes_of_red_green_blue_and_a_png_keeps_them() {
-        let tiles = Tile::split(&[0.0, 1.0, 0.4, 0.6, 1.0, 0.0], [1, 3, 1, 2]).unwrap();
-        let bytes = png(&drawn(&tiles, Scale::Fixed(0.0, 1.0))).unwrap();
+        let tiles = Tiles::new(&[0.0, 1.0, 0.4, 0.6, 1.0, 0.0], [1, 3, 1, 2]).unwrap();
+        let style = GridStyle { per_row: 1, zoom: 1, scale: Scale::Fixed(0.0, 1.0) };
+        let bytes = png(&grid(&tiles, &style).unwrap()).unwrap();
         let back = image::load_from_memory(&bytes).unwrap().to_rgb8();
-        assert_eq!(back.as_raw(), &[0, 102, 255, 255, 153, 0]);
+        let pixels = [2, 3].map(|x| back.get_pixel(x, 2).0);
+        assert_eq!(pixels, [[0, 102, 255], [255, 153, 0]]);
     }
 
     #[test]
     fn what_is_no_grid_is_an_error() {
-        let message = |tiles: &[Tile], style| grid(tiles, &style).unwrap_err().to_string();
-        let style = GridStyle::default();
-        assert_eq!(message(&[], style), "a grid expects at least one tile, got none");
-        assert_eq!(
-            message(&[grey(&[1.0]), grey(&[1.0, 2.0])], style),
-            "tile 1 is 2x1, the first is 1x1"
-        );
-        let two = tile(1, 1, &[0.0; 2]);
-        assert_eq!(
-            message(&[two], style),
-            "tile 0 of 1x1 expects 1 or 3 values a pixel, got 2 values"
-        );
-        assert!(
-            message(&[grey(&[1.0])], GridStyle { per_row: 0, ..style }).contains("got 0 and 1")
-        );
-        assert!(
-            message(&[grey(&[1.0])], GridStyle { zoom: 1 << 20, ..style })
-                .contains("lower the zoom")
-        );
-        let message = Tile::split(&[0.0; 5], [2, 1, 1, 3]).unwrap_err().to_string();
-        assert_eq!(message, "tiles of shape [2, 1, 1, 3] expect 6 values, got 5");
+        let message = |shape| Tiles::new(&[0.0; 5], shape).err().map(|error| error.to_string());
+        let expected = "tiles of shape [2, 1, 1, 3] expect 1 or 3 channels and 6 values, got 5";
+        assert_eq!(message([2, 1, 1, 3]).as_deref(), Some(expected));
+        assert!(message([0, 1, 1, 3]).is_some());
+        assert!(message([1, 5, 1, 1]).is_some());
+        assert!(message([5, 1, 1, 1]).is_none());
+        let tiles = Tiles::new(&[0.0; 5], [5, 1, 1, 1]).unwrap();
+        let style = GridStyle { per_row: 1, zoom: 1 << 20, scale: Scale::Shared };
+        assert!(grid(&tiles, &style).unwrap_err().to_string().contains("is too large"));
     }
 }
