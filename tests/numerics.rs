@@ -5,6 +5,7 @@ use striate::nn::{
     Init, Module, Trainer, layers::Linear, load_state, optim::Adam, optim::Sgd, state,
 };
 use striate::tensor::autograd::Operation;
+use striate::tensor::backend::Update;
 use striate::tensor::gradcheck::gradcheck;
 use striate::tensor::ops::{CrossEntropy, Reduction};
 use striate::tensor::{Device, Result, Tensor};
@@ -62,6 +63,21 @@ fn sizes_that_overflow_are_refused() -> Result<()> {
     assert!(Tensor::<f32>::arange(usize::MAX, &device).is_err());
     assert!(tensor(&[1.0]).sum(usize::MAX, false).is_err());
     assert_eq!(Tensor::<f32>::zeros([1 << 40, 0], &device)?.to_string(), "[]");
+    Ok(())
+}
+
+#[test]
+fn an_update_without_its_state_is_refused() -> Result<()> {
+    let rule = Update::Adam {
+        step: 0.1,
+        root: 1.0,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        decay: 0.0,
+        shrink: 1.0,
+    };
+    let error = tensor(&[1.0]).update(&rule, &tensor(&[1.0]), &mut []).unwrap_err();
+    assert_eq!(error.to_string(), "update: expected 2 tensors of state, got 0");
     Ok(())
 }
 

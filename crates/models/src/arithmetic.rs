@@ -59,7 +59,7 @@ const fn case(name: &'static str, formula: &'static str, sizes: [usize; 4]) -> C
 }
 
 const STRIDED: &str = "floor((i + 2p - k) / s) + 1";
-const TRANSPOSED: &str = "s (i - 1) + k - 2p + output padding";
+const TRANSPOSED: &str = "s (i - 1) + d (k - 1) + 1 - 2p + output padding";
 
 /// The cases of the document, in its order.
 pub const CASES: [Case; 10] = [

@@ -10,8 +10,15 @@ use striate_tensor::{Error, ErrorKind, Result};
 /// Writes `bytes` to `path` so that a reader, or a crash, sees all of the old file or all of the new one.
 ///
 /// The bytes go to a temporary file in the same folder (a rename is atomic only within one file
-/// system), are flushed to the disk, and take the name last. A failure leaves `path` as it was.
+/// system), are flushed to the disk, and take the name last. A failure leaves `path` as it was. What is there
+/// and not a file, such as a folder or a device, is never replaced.
 pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Data, "write", format!("{}: {error}", path.display()))
+    };
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(failed(&"expected a file or nothing, there is something else"));
+    }
     let temporary = temporary_beside(path);
     let written = File::create(&temporary)
         .and_then(|mut file| {
@@ -22,7 +29,7 @@ pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(|error| {
         // The first failure is the one worth reporting; there may be nothing to remove.
         let _ = fs::remove_file(&temporary);
-        Error::new(ErrorKind::Data, "write", format!("{}: {error}", path.display()))
+        failed(&error)
     })
 }
 
@@ -55,10 +62,24 @@ mod tests {
         let message = atomic_write(&missing, b"x").unwrap_err().to_string();
         assert!(message.starts_with(&format!("write: {}: ", missing.display())), "{message}");
 
-        // A folder cannot be replaced by a file: the rename fails after the bytes are written.
         let occupied = folder.path().join("occupied");
         fs::create_dir(&occupied).unwrap();
         assert!(atomic_write(&occupied, b"x").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// A rename onto a device would replace the device.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let message = atomic_write(&path, b"x").unwrap_err().to_string();
+        assert!(
+            message.ends_with("expected a file or nothing, there is something else"),
+            "{message}"
+        );
+        assert!(!fs::metadata(&path).unwrap().is_file());
     }
 }

@@ -433,6 +433,17 @@ pub enum Update {
     },
 }
 
+impl Update {
+    /// How many tensors of state the rule keeps for a parameter.
+    pub fn state_len(&self) -> usize {
+        match *self {
+            Update::Sgd { momentum, .. } => usize::from(momentum != 0.0),
+            Update::Adam { .. } => 2,
+            Update::RmsProp { momentum, .. } => 1 + usize::from(momentum != 0.0),
+        }
+    }
+}
+
 /// A device: kernels for both float types, memory for all types.
 pub trait Backend:
     Kernels<f32> + Kernels<f64> + Memory<i64> + Memory<bool> + std::fmt::Debug + 'static

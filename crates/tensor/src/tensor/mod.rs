@@ -279,6 +279,11 @@ impl<T: Float> Tensor<T> {
                 ),
             ));
         }
+        if state.len() != rule.state_len() {
+            let message =
+                format!("expected {} tensors of state, got {}", rule.state_len(), state.len());
+            return Err(Error::argument("update", message));
+        }
         self.device().expect_same("update", grad.device())?;
         let device = self.device().clone();
         let mut storages: Vec<_> = state.iter_mut().map(|state| state.take_storage()).collect();
