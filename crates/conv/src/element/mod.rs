@@ -11,6 +11,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::gemm::RawGemm;
+use crate::gemm::kernel::{self, Kernel};
 
 mod sealed {
     /// Known only here, so that no other type can become an element.
@@ -172,6 +173,10 @@ pub trait Float:
     /// The matrix product on raw memory, for [`gemm`](crate::gemm) alone.
     #[doc(hidden)]
     const GEMM: RawGemm<Self>;
+
+    /// The microkernel of matrix products on this processor, for [`gemm`](crate::gemm) alone.
+    #[doc(hidden)]
+    fn kernel() -> &'static Kernel<Self>;
 }
 
 /// The methods that the primitive type has under the same name, each forwarded to it.
@@ -185,7 +190,7 @@ macro_rules! forward {
 }
 
 macro_rules! float {
-    ($type:ident, $gemm:ident) => {
+    ($type:ident, $gemm:ident, $kernel:ident) => {
         impl Float for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -196,6 +201,10 @@ macro_rules! float {
             const MAX: Self = $type::MAX;
             const MIN_POSITIVE: Self = $type::MIN_POSITIVE;
             const GEMM: RawGemm<Self> = matrixmultiply::$gemm;
+
+            fn kernel() -> &'static Kernel<Self> {
+                kernel::$kernel()
+            }
 
             #[inline]
             fn from_f64(value: f64) -> Self {
@@ -222,5 +231,5 @@ macro_rules! float {
     };
 }
 
-float!(f32, sgemm);
-float!(f64, dgemm);
+float!(f32, sgemm, f32_kernel);
+float!(f64, dgemm, f64_kernel);

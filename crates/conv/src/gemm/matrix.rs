@@ -81,6 +81,11 @@ impl<'a, T> Matrix<'a, T> {
         self.dims
     }
 
+    /// The elements, from the first one on, and the distances between rows and between columns.
+    pub(super) fn values(&self) -> (&'a [T], [usize; 2]) {
+        (self.values, self.strides)
+    }
+
     pub(super) fn strides(&self) -> [isize; 2] {
         // A stride that is used lies within the slice and so fits; of an axis of size one it is not.
         self.strides.map(|stride| stride as isize)
@@ -144,6 +149,22 @@ impl<'a, T> MatrixMut<'a, T> {
                 Tile { rows: rows.clone(), columns, matrix }
             })
         })
+    }
+
+    /// A part of the matrix.
+    ///
+    /// # Panics
+    /// If it is not inside.
+    pub(crate) fn block(&mut self, rows: Range<usize>, columns: Range<usize>) -> MatrixMut<'_, T> {
+        let dims = [rows.len(), columns.len()];
+        assert!(
+            rows.end <= self.dims[0] && columns.end <= self.dims[1],
+            "rows {rows:?} and columns {columns:?} of {:?}",
+            self.dims
+        );
+        // SAFETY: the block starts at an element of this matrix, or is empty, and borrows it exclusively.
+        let pointer = unsafe { self.pointer.add(rows.start * self.row_stride + columns.start) };
+        MatrixMut { pointer, dims, row_stride: self.row_stride, owner: PhantomData }
     }
 
     /// One row.

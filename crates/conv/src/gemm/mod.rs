@@ -1,17 +1,23 @@
 //! Matrix products: the arithmetic that most convolutions come down to.
 //!
-//! The product itself is [matrixmultiply](https://docs.rs/matrixmultiply)'s, which packs both factors
-//! into panels and multiplies those from registers. It runs on one thread here; [`gemm`] spreads a
-//! product over threads by cutting `C` into tiles whose size depends on the product alone, so that the
-//! bits do not depend on the machine's cores.
+//! Both factors are packed into panels (`pack`), which a microkernel (`kernel`) multiplies from registers;
+//! between them stand the loops that keep blocks in the caches (`blocked`). All of that runs on one thread;
+//! [`gemm`] spreads a product over threads by cutting `C` into tiles whose size depends on the product
+//! alone, so that the bits do not depend on the number of cores. [`reference()`] is the same product by
+//! [matrixmultiply](https://docs.rs/matrixmultiply), which the tests compare with.
 
+mod blocked;
+pub(crate) mod kernel;
 mod matrix;
+mod pack;
 
 use rayon::prelude::*;
 
 use crate::element::Float;
+pub(crate) use blocked::product as multiply;
 pub(crate) use matrix::cuts;
 pub use matrix::{Matrix, MatrixMut, Tile};
+pub(crate) use pack::{Factor, Packed, even, interleave};
 
 /// What a product does to the memory that it is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,22 +66,22 @@ pub fn gemm<T: Float>(a: Matrix<'_, T>, b: Matrix<'_, T>, update: Update, c: &mu
     if m.saturating_mul(n).saturating_mul(k) < SERIAL_BELOW {
         return product(a, b, update, &mut c);
     }
-    let tiles: Vec<_> = c.tiles(tile_dims(m, n)).collect();
+    let (a, b) = (Packed::parallel(&a), b.transposed());
+    let tiles: Vec<_> = c.tiles(tile_dims::<T>(m, n)).collect();
     tiles.into_par_iter().for_each(|Tile { rows, columns, mut matrix }| {
-        product(a.rows(rows), b.columns(columns), update, &mut matrix);
+        multiply((&a, rows), (&b, columns), update, &mut matrix);
     });
 }
 
-/// Halves the longer side of the tile until there are enough tiles or they get too small.
-fn tile_dims(m: usize, n: usize) -> [usize; 2] {
-    let mut dims = [m, n];
-    while m.div_ceil(dims[0]) * n.div_ceil(dims[1]) < TILES {
-        let longer = if dims[0] > dims[1] { 0 } else { 1 };
-        if dims[longer] < 2 * SMALLEST_TILE {
-            break;
+/// Halves the columns, and then the rows, of a tile until there are enough tiles or they get too small. Every
+/// tile packs its columns of `B` itself, so that several tiles of the same columns pack them several times.
+fn tile_dims<T: Float>(m: usize, n: usize) -> [usize; 2] {
+    let kernel = T::kernel();
+    let (mut dims, units) = ([m, n], [kernel.rows, kernel.columns]);
+    for side in [1, 0] {
+        while m.div_ceil(dims[0]) * n.div_ceil(dims[1]) < TILES && dims[side] >= 2 * SMALLEST_TILE {
+            dims[side] = dims[side].div_ceil(2).next_multiple_of(units[side]);
         }
-        // Whole blocks of eight, the rows and columns that the microkernel takes at a time.
-        dims[longer] = dims[longer].div_ceil(2).next_multiple_of(8);
     }
     dims
 }
@@ -90,26 +96,35 @@ pub(crate) fn product<T: Float>(
     update: Update,
     c: &mut MatrixMut<'_, T>,
 ) {
+    let ([m, _], [_, n]) = (a.dims(), b.dims());
+    multiply((&Packed::new(&a), 0..m), (&b.transposed(), 0..n), update, c);
+}
+
+/// The same by matrixmultiply, on this thread: the reference that the fast product is tested against.
+///
+/// # Panics
+/// If the dimensions do not fit together.
+pub fn reference<T: Float>(a: Matrix<'_, T>, b: Matrix<'_, T>, update: Update, c: &mut [T]) {
     let ([m, k], [inner, n]) = (a.dims(), b.dims());
     assert!(
-        k == inner && c.dims() == [m, n],
-        "a product of [{m}, {k}] and [{inner}, {n}] does not make {:?}",
-        c.dims()
+        k == inner && m.checked_mul(n) == Some(c.len()),
+        "a product of [{m}, {k}] and [{inner}, {n}] does not make {} elements",
+        c.len()
     );
     let beta = match update {
         Update::Overwrite => T::ZERO,
         Update::Add => T::ONE,
     };
     let ([row_a, column_a], [row_b, column_b]) = (a.strides(), b.strides());
-    // SAFETY: `Matrix` and `MatrixMut` hold only memory in which every element within their dimensions
-    // lies; the dimensions agree; and `c` is borrowed exclusively, with rows that do not overlap.
+    // SAFETY: `Matrix` holds only memory in which every element within its dimensions lies; the
+    // dimensions agree; and `c` is a slice of the size of the product, borrowed exclusively.
     unsafe {
         #[rustfmt::skip]
         T::GEMM(
             m, k, n,
             T::ONE, a.as_ptr(), row_a, column_a,
             b.as_ptr(), row_b, column_b,
-            beta, c.as_mut_ptr(), c.row_stride(), 1,
+            beta, c.as_mut_ptr(), n as isize, 1,
         );
     }
 }

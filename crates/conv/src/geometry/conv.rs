@@ -328,6 +328,28 @@ impl ConvShape {
         (self.output_len() as u64).saturating_mul(taps as u64)
     }
 
+    /// The convolution with the flipped kernel that computes the input gradient, at stride 1.
+    ///
+    /// A cell `i` is read by the outputs `o = i + p - t d`; with the taps counted backwards, `t' = k - 1 - t`, these
+    /// are `o = i + t' d - (d (k-1) - p)`: a convolution of the output's gradient that is padded by `d (k-1) - p`.
+    /// `None` if the stride is not 1 or the padding is wider than the window reaches.
+    pub(crate) fn flipped(&self) -> Option<Self> {
+        let mut spec = self.spec;
+        for (axis, padding) in spec.padding.iter_mut().enumerate() {
+            let reach = self.spec.dilation[axis] * (self.spec.kernel[axis] - 1);
+            // What lies after the output's gradient follows from the two sizes.
+            *padding = [reach.checked_sub(padding[0])?; 2];
+        }
+        (spec.stride == [1; 3]).then_some(Self {
+            in_channels: self.out_channels,
+            out_channels: self.in_channels,
+            input: self.output,
+            output: self.input,
+            spec,
+            ..*self
+        })
+    }
+
     /// The outputs whose tap falls inside the input along an axis: those with `p <= o s + t d < p + i`.
     pub(crate) fn outputs_inside(&self, axis: usize, tap: usize) -> Range<usize> {
         let (stride, offset) = (self.spec.stride[axis], tap * self.spec.dilation[axis]);

@@ -4,12 +4,14 @@
 //! convolution into a matrix product ("im2col"). Folding is its adjoint: it adds every column back to
 //! the cells that it came from.
 
+mod panels;
 mod patches;
 
 use rayon::prelude::*;
 
 use crate::element::Float;
 use crate::geometry::ConvShape;
+pub(crate) use panels::{Taps, Windows};
 pub(crate) use patches::Patches;
 
 /// Copies every window of `input` into a column: `[batch, channels, *spatial]` to

@@ -48,6 +48,20 @@ impl<'a> Patches<'a> {
         self.shape.spec.kernel.iter().product()
     }
 
+    pub(crate) fn shape(&self) -> &ConvShape {
+        self.shape
+    }
+
+    /// Rows of the column matrix of so many elements of the input.
+    pub(crate) fn rows(&self, planes: usize) -> usize {
+        planes / self.shape.input.iter().product::<usize>() * self.taps()
+    }
+
+    /// Columns of the column matrix.
+    pub(crate) fn outputs(&self) -> usize {
+        self.shape.output.iter().product()
+    }
+
     /// Fills `columns`, `[channels * taps, outputs]`, from `planes`, `[channels, *input]`.
     pub(crate) fn gather<T: Float>(&self, planes: &[T], outputs: Range<usize>, columns: &mut [T]) {
         let stride = self.shape.spec.stride[2];

@@ -1,6 +1,6 @@
 //! The matrix product against three loops, on integers, where it is exact.
 
-use striate_conv::gemm::{Matrix, MatrixMut, Update, gemm};
+use striate_conv::gemm::{Matrix, MatrixMut, Update, gemm, reference};
 
 use crate::common::{integers, on_threads, reals};
 
@@ -50,6 +50,20 @@ fn every_combination_of_transposes() {
             assert_eq!(c, expected, "{m} {k} {n}");
             gemm(matrix_a, matrix_b, Update::Add, &mut c);
             assert!(c.iter().zip(&expected).all(|(c, e)| *c == 2.0 * e), "{m} {k} {n} added");
+        }
+    }
+}
+
+#[test]
+fn agrees_with_the_reference() {
+    for [m, k, n] in DIMS {
+        let (a, b) = (integers::<f64>(m * k, 3), integers::<f64>(k * n, 4));
+        let (a, b) = (Matrix::row_major(&a, [m, k]), Matrix::row_major(&b, [k, n]));
+        let (mut fast, mut plain) = (vec![f64::NAN; m * n], vec![f64::NAN; m * n]);
+        for update in [Update::Overwrite, Update::Add] {
+            gemm(a, b, update, &mut fast);
+            reference(a, b, update, &mut plain);
+            assert_eq!(fast, plain, "{m} {k} {n} {update:?}");
         }
     }
 }

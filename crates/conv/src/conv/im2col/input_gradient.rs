@@ -1,16 +1,19 @@
-//! The gradient of the input: the transposed product makes what each window has for each of its cells,
-//! and folding adds it there.
+//! The gradient of the input.
 //!
-//! Windows overlap, so a cell has several sums to receive. A task therefore owns whole planes, some
+//! At stride 1 it is a convolution of the output's gradient with the flipped kernel: every cell gathers what the
+//! windows that cover it have for it.
+//!
+//! At other strides the transposed product makes what each window has for each of its cells, and folding adds
+//! it there. Windows overlap, so a cell has several sums to receive. A task therefore owns whole planes, some
 //! channels of one image, and folds their columns tile by tile. Cells that no window covers keep the
 //! zero that the planes start from.
 
 use rayon::prelude::*;
 
-use super::Group;
+use super::{Group, convolve};
 use crate::buffer::Buffer;
 use crate::element::Float;
-use crate::gemm::{MatrixMut, Update, cuts, product};
+use crate::gemm::{MatrixMut, Packed, Update, cuts, product};
 use crate::geometry::ConvShape;
 
 /// See [`crate::conv::input_gradient`].
@@ -20,6 +23,9 @@ pub(crate) fn input_gradient<T: Float>(
     weight: &[T],
     grad_input: &mut [T],
 ) {
+    if let Some(flipped) = shape.flipped() {
+        return convolve_flipped(&flipped, grad_output, weight, grad_input);
+    }
     let group = Group::of(shape);
     let block = group.block(shape.batch * group.groups);
     let tile = group.tile::<T>(block);
@@ -37,10 +43,6 @@ pub(crate) fn input_gradient<T: Float>(
         let weight = group.weight(weight, index);
         let weight = weight.columns(channels.start * group.taps..channels.end * group.taps);
         let grad_output = group.outputs(grad_output, index);
-        if group.pointwise {
-            let mut planes = MatrixMut::row_major(planes, [rows, group.input]);
-            return product(weight.transposed(), grad_output, Update::Overwrite, &mut planes);
-        }
         planes.fill(T::ZERO);
         for outputs in cuts(group.output, tile) {
             let mut columns = Buffer::for_overwrite(rows * outputs.len());
@@ -50,4 +52,29 @@ pub(crate) fn input_gradient<T: Float>(
             group.patches.scatter(&columns, outputs, planes);
         }
     });
+}
+
+/// The input gradient at stride 1, see [`ConvShape::flipped`].
+fn convolve_flipped<T: Float>(
+    flipped: &ConvShape,
+    grad_output: &[T],
+    weight: &[T],
+    grad_input: &mut [T],
+) {
+    let group = Group::of(flipped);
+    // `[out_channels, in_channels, taps]` to `[in_channels, out_channels, flipped taps]`, as this shape names
+    // its channels the other way round.
+    let row = group.in_channels * group.taps;
+    let mut flipped = Buffer::for_overwrite(weight.len());
+    flipped.par_chunks_exact_mut(row).enumerate().for_each(|(index, row)| {
+        let (of_group, to) = (index / group.out_channels, index % group.out_channels);
+        for (from, taps) in row.chunks_exact_mut(group.taps).enumerate() {
+            let from = of_group * group.in_channels + from;
+            let source = &weight[(from * group.out_channels + to) * group.taps..][..group.taps];
+            taps.iter_mut().zip(source.iter().rev()).for_each(|(to, &from)| *to = from);
+        }
+    });
+    let weights: Vec<_> =
+        (0..group.groups).map(|index| Packed::parallel(&group.weight(&flipped, index))).collect();
+    convolve(&group, grad_output, &weights, None, grad_input);
 }

@@ -1,9 +1,9 @@
 //! Convolution as a matrix product with the unfolded input.
 //!
-//! The columns are never made for a whole batch: work is cut into tiles of outputs whose columns stay
-//! in the cache between being written and being multiplied. A task owns the part of the result that it
-//! writes, so there are no races, and the cuts depend on the geometry alone, so every sum is taken in
-//! the same order whatever the number of threads.
+//! The columns are never made: the windows of a block of outputs are packed straight into the panels that
+//! the product reads (`unfold/panels.rs`), and the weights are packed once for all of them. A task owns the
+//! part of the result that it writes, so there are no races, and the cuts depend on the geometry alone, so
+//! every sum is taken in the same order whatever the number of threads.
 
 mod input_gradient;
 mod weight_gradient;
@@ -12,16 +12,17 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::buffer::Buffer;
 use crate::element::Float;
-use crate::gemm::{Matrix, MatrixMut, Tile, Update, product};
+use crate::gemm::{Matrix, MatrixMut, Packed, Tile, Update, even, multiply};
 use crate::geometry::ConvShape;
-use crate::unfold::Patches;
+use crate::unfold::{Patches, Windows};
 pub(super) use input_gradient::input_gradient;
 pub(super) use weight_gradient::weight_gradient;
 
 /// Bytes of columns for a tile: they, the weights and the product share a core's second-level cache.
 const COLUMN_BYTES: usize = 384 << 10;
+/// Outputs of a tile of the forward pass.
+const TILE: usize = 1024;
 /// Columns that the matrix product takes at a time: a tile is whole blocks of them.
 const LANES: usize = 8;
 /// The fewest outputs of a tile, since each tile packs the weights anew.
@@ -34,8 +35,6 @@ const TASKS: usize = 16;
 /// One group of one image, as matrices see it. Groups are counted through all images.
 struct Group<'a> {
     patches: Patches<'a>,
-    /// Whether every output reads its own cell only, so that the planes already are the columns.
-    pointwise: bool,
     groups: usize,
     in_channels: usize,
     out_channels: usize,
@@ -47,11 +46,8 @@ struct Group<'a> {
 impl<'a> Group<'a> {
     fn of(shape: &'a ConvShape) -> Self {
         let spec = &shape.spec;
-        let unpadded = spec.padding.iter().all(|sides| sides[0] == 0);
-        let unit = spec.kernel == [1; 3] && spec.stride == [1; 3];
         Self {
             patches: Patches::new(shape),
-            pointwise: unit && unpadded && shape.input == shape.output,
             groups: spec.groups,
             in_channels: shape.in_channels / spec.groups,
             out_channels: shape.out_channels / spec.groups,
@@ -81,23 +77,6 @@ impl<'a> Group<'a> {
         &input[(first + channels.start) * self.input..(first + channels.end) * self.input]
     }
 
-    /// Calls `multiply` with the columns of some planes and outputs, `[channels * taps, outputs]`.
-    fn with_columns<T: Float>(
-        &self,
-        planes: &[T],
-        outputs: Range<usize>,
-        multiply: impl FnOnce(Matrix<'_, T>),
-    ) {
-        let rows = planes.len() / self.input * self.taps;
-        if self.pointwise {
-            return multiply(Matrix::row_major(planes, [rows, self.input]).columns(outputs));
-        }
-        let dims = [rows, outputs.len()];
-        let mut columns = Buffer::for_overwrite(dims[0] * dims[1]);
-        self.patches.gather(planes, outputs, &mut columns);
-        multiply(Matrix::row_major(&columns, dims));
-    }
-
     /// How many input channels make a block, if blocks have to make up for a lack of other `tasks`.
     fn block(&self, tasks: usize) -> usize {
         let least = SMALLEST_BLOCK.div_ceil(self.taps);
@@ -125,10 +104,26 @@ pub(super) fn forward<T: Float>(
     output: &mut [T],
 ) {
     let group = Group::of(shape);
-    let tile = group.tile::<T>(group.in_channels);
-    let tiles = shape.batch * group.groups * group.output.div_ceil(tile);
+    let weights: Vec<_> =
+        (0..group.groups).map(|index| Packed::parallel(&group.weight(weight, index))).collect();
+    convolve(&group, input, &weights, bias, output);
+}
+
+/// Convolves with the weights of each group.
+fn convolve<T: Float>(
+    group: &Group<'_>,
+    input: &[T],
+    weights: &[Packed<T>],
+    bias: Option<&[T]>,
+    output: &mut [T],
+) {
+    let kernel = T::kernel();
+    let images = output.len() / (group.out_channels * group.output);
+    let tile = even(group.output, TILE, kernel.columns);
+    let tiles = images * group.output.div_ceil(tile);
     // Every block of channels unfolds the input again, so there are no more than the threads need.
-    let block = group.out_channels.div_ceil(TASKS.div_ceil(tiles)).max(64);
+    let block = group.out_channels.div_ceil(TASKS.div_ceil(tiles)).max(SMALLEST_BLOCK);
+    let block = block.next_multiple_of(kernel.rows);
     let tasks: Vec<_> = output
         .chunks_exact_mut(group.out_channels * group.output)
         .enumerate()
@@ -147,8 +142,8 @@ pub(super) fn forward<T: Float>(
             update = Update::Add;
         }
         let planes = group.planes(input, index, 0..group.in_channels);
-        group.with_columns(planes, columns, |columns| {
-            product(group.weight(weight, index).rows(rows), columns, update, &mut output);
-        });
+        let windows = Windows { patches: &group.patches, planes };
+        let weight = (&weights[index % group.groups], rows);
+        multiply(weight, (&windows, columns), update, &mut output);
     });
 }

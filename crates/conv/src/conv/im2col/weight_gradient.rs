@@ -11,8 +11,9 @@ use rayon::prelude::*;
 use super::{Group, TASKS};
 use crate::buffer::Buffer;
 use crate::element::Float;
-use crate::gemm::{MatrixMut, Tile, Update, product};
+use crate::gemm::{MatrixMut, Packed, Tile, Update, multiply};
 use crate::geometry::ConvShape;
+use crate::unfold::Taps;
 
 /// Bytes that the chunks' sums may take.
 const PARTIAL_BYTES: usize = 64 << 20;
@@ -53,9 +54,10 @@ pub(crate) fn weight_gradient<T: Float>(
                 let outputs = start..group.output.min(start + tile);
                 let grad_output = group.outputs(grad_output, index).columns(outputs.clone());
                 let planes = group.planes(input, index, channels.clone());
-                group.with_columns(planes, outputs, |columns| {
-                    product(grad_output, columns.transposed(), update, &mut sum);
-                });
+                let grad_output = Packed::new(&grad_output);
+                let taps = Taps { patches: &group.patches, planes, outputs };
+                let [rows, columns] = sum.dims();
+                multiply((&grad_output, 0..rows), (&taps, 0..columns), update, &mut sum);
                 update = Update::Add;
             }
         },

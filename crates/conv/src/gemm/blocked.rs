@@ -1,0 +1,94 @@
+//! The loops around the microkernel.
+//!
+//! The depth is cut so that a panel of each factor fits the first-level cache, and the rows of `A` and the
+//! columns of `B` so that a block of each fits the second. A panel of `B` then meets every panel of `A`'s
+//! block while it stays in the first level (Goto and van de Geijn 2008).
+
+use std::ops::Range;
+
+use super::kernel::{Kernel, LARGEST_TILE};
+use super::pack::{Factor, Packed, even};
+use super::{MatrixMut, Update, cuts};
+use crate::buffer::Buffer;
+use crate::element::Float;
+
+/// Bytes of a block of `A`, and of one of `B`: both together leave a part of a 512 KiB cache to `C`.
+const A_BYTES: usize = 144 << 10;
+const B_BYTES: usize = 256 << 10;
+
+/// Multiplies some rows of a factor with some columns of another on this thread: `c = a b` or `c += a b`.
+///
+/// # Panics
+/// If the dimensions do not fit together.
+pub(crate) fn product<T: Float>(
+    (a, rows): (&Packed<T>, Range<usize>),
+    (b, columns): (&impl Factor<T>, Range<usize>),
+    update: Update,
+    c: &mut MatrixMut<'_, T>,
+) {
+    assert!(
+        a.depth() == b.depth()
+            && rows.end <= a.lanes()
+            && columns.end <= b.lanes()
+            && c.dims() == [rows.len(), columns.len()],
+        "a product of [{rows:?}, {}] and [{}, {columns:?}] does not make {:?}",
+        a.depth(),
+        b.depth(),
+        c.dims()
+    );
+    if a.depth() == 0 && update == Update::Overwrite {
+        (0..rows.len()).for_each(|row| c.row_mut(row).fill(T::ZERO));
+    }
+    let kernel = T::kernel();
+    let depth = a.blocks().next().map_or(1, |block| block.len());
+    let block_rows = even(rows.len(), A_BYTES / size_of::<T>() / depth, kernel.rows);
+    let block_columns = even(columns.len(), B_BYTES / size_of::<T>() / depth, kernel.columns);
+    let mut b_panels = Buffer::for_overwrite(block_columns * depth + kernel.columns);
+    for place in cuts(columns.len(), block_columns) {
+        for steps in a.blocks() {
+            let len = place.len().next_multiple_of(kernel.columns) * steps.len();
+            let b_columns = columns.start + place.start..columns.start + place.end;
+            b.pack(b_columns, steps.clone(), kernel.columns, &mut b_panels);
+            let add = update == Update::Add || steps.start > 0;
+            for block_rows in cuts(rows.len(), block_rows) {
+                let a_rows = rows.start + block_rows.start..rows.start + block_rows.end;
+                let panels = [a.panels(a_rows, &steps), &b_panels[..len]];
+                let mut c = c.block(block_rows, place.clone());
+                block(kernel, steps.len(), panels, add, &mut c);
+            }
+        }
+    }
+}
+
+/// Multiplies blocks that are packed.
+fn block<T: Float>(
+    kernel: &Kernel<T>,
+    depth: usize,
+    [a, b]: [&[T]; 2],
+    add: bool,
+    c: &mut MatrixMut<'_, T>,
+) {
+    let [m, n] = c.dims();
+    let row_stride = c.row_stride() as usize;
+    for (b, column) in b.chunks_exact(depth * kernel.columns).zip((0..n).step_by(kernel.columns)) {
+        for (a, row) in a.chunks_exact(depth * kernel.rows).zip((0..m).step_by(kernel.rows)) {
+            let (rows, columns) = (kernel.rows.min(m - row), kernel.columns.min(n - column));
+            if (rows, columns) == (kernel.rows, kernel.columns) {
+                // SAFETY: the tile lies within the dimensions of `c`, which is borrowed exclusively.
+                unsafe {
+                    let place = c.as_mut_ptr().add(row * row_stride + column);
+                    kernel.tile_at(depth, [a, b], place, row_stride, add);
+                }
+                continue;
+            }
+            let mut tile = [T::ZERO; LARGEST_TILE];
+            kernel.tile(depth, [a, b], &mut tile, kernel.columns, false);
+            for (i, sums) in tile.chunks_exact(kernel.columns).take(rows).enumerate() {
+                let target = &mut c.row_mut(row + i)[column..][..columns];
+                for (target, &sum) in target.iter_mut().zip(sums) {
+                    *target = if add { *target + sum } else { sum };
+                }
+            }
+        }
+    }
+}
