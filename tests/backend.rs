@@ -89,8 +89,8 @@ fn channel_kernels() {
         Ok(vec![mean, variance])
     });
     compare!(|i| {
-        let (scale, shift) = (i.channels("scale"), i.channels("shift"));
-        Ok(vec![i.kernels.channel_affine(&i.whole("x"), i.shape, &scale, &shift)?])
+        let coefficients = [&i.channels("center"), &i.channels("scale"), &i.channels("shift")];
+        Ok(vec![i.kernels.channel_affine(&i.whole("x"), i.shape, coefficients)?])
     });
     compare!(|i| {
         let inputs = [&i.whole("g"), &i.whole("x")];
@@ -99,7 +99,8 @@ fn channel_kernels() {
         Ok(vec![sum, product])
     });
     compare!(|i| {
-        let coefficients = [&i.channels("a"), &i.channels("b"), &i.channels("c")];
+        let coefficients =
+            [&i.channels("center"), &i.channels("a"), &i.channels("b"), &i.channels("d")];
         let inputs = [&i.whole("g"), &i.whole("x")];
         Ok(vec![i.kernels.channel_combine(i.shape, inputs, coefficients)?])
     });

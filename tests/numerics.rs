@@ -7,7 +7,7 @@ use striate::nn::{
 use striate::tensor::autograd::Operation;
 use striate::tensor::backend::Update;
 use striate::tensor::gradcheck::gradcheck;
-use striate::tensor::ops::{CrossEntropy, Reduction};
+use striate::tensor::ops::{CrossEntropy, Normalization, Reduction};
 use striate::tensor::{Device, Result, Tensor};
 
 fn tensor(values: &[f32]) -> Tensor {
@@ -22,6 +22,34 @@ fn long_sums_lose_nothing() -> Result<()> {
     let row = Tensor::<f32>::zeros([1, 1 << 25], &Device::cpu())?;
     let found = row.log_softmax(1)?.min(.., false)?.item()?;
     assert_eq!(found, -((1u32 << 25) as f32).ln());
+    Ok(())
+}
+
+#[test]
+fn normalisation_survives_a_mean_far_from_zero() -> Result<()> {
+    let device = Device::cpu();
+    // Deviations in pairs of opposite sign, all of which f32 holds, so that the mean is exact and only the
+    // normalisation can lose anything.
+    let deviation = |i: i32| f64::from(1 - 2 * (i % 2)) * f64::from(i / 2 * 37 % 61 + 1) / 32.0;
+    let far: Vec<f64> = (0..4 * 3 * 24).map(|i| 30_000.0 + deviation(i)).collect();
+    let wide = Tensor::from_vec(far, [4, 3, 4, 6], &device)?.tracked();
+    let x = wide.detach().cast::<f32>()?.tracked();
+    let weights: Vec<f64> = (0..4 * 3 * 24).map(|i| f64::from(i * 53 % 89) / 40.0 - 1.0).collect();
+    let weights = Tensor::from_vec(weights, [4, 3, 4, 6], &device)?;
+
+    let (y, _) = x.batch_norm(None, Normalization::Batch, 1e-5)?;
+    let (expected, _) = wide.batch_norm(None, Normalization::Batch, 1e-5)?;
+    let grad = (&y * &weights.cast()?)?.sum(.., false)?.backward()?;
+    let expected_grad = (&expected * &weights)?.sum(.., false)?.backward()?;
+    let pairs = [
+        (y.detach(), expected.detach()),
+        (grad.get(&x).unwrap().clone(), expected_grad.get(&wide).unwrap().clone()),
+    ];
+    for (y, expected) in pairs {
+        for (y, expected) in y.to_vec()?.into_iter().zip(expected.to_vec()?) {
+            assert!((f64::from(y) - expected).abs() < 1e-5, "{y} instead of {expected}");
+        }
+    }
     Ok(())
 }
 

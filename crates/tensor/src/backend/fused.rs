@@ -111,10 +111,10 @@ pub(super) fn channel_affine<T: Float, K: Kernels<T> + ?Sized>(
     kernels: &K,
     x: &Storage<T>,
     shape: AxisShape,
-    scale: &Storage<T>,
-    shift: &Storage<T>,
+    [center, scale, shift]: [&Storage<T>; 3],
 ) -> Result<Storage<T>> {
-    let scaled = broadcast(kernels, Binary::Mul, (x, shape), scale, ALONG_AXIS)?;
+    let centred = broadcast(kernels, Binary::Sub, (x, shape), center, ALONG_AXIS)?;
+    let scaled = broadcast(kernels, Binary::Mul, (&centred, shape), scale, ALONG_AXIS)?;
     broadcast(kernels, Binary::Add, (&scaled, shape), shift, ALONG_AXIS)
 }
 
@@ -137,10 +137,10 @@ pub(super) fn channel_combine<T: Float, K: Kernels<T> + ?Sized>(
     kernels: &K,
     shape: AxisShape,
     [grad, x]: [&Storage<T>; 2],
-    [a, b, c]: [&Storage<T>; 3],
+    [center, a, b, d]: [&Storage<T>; 4],
 ) -> Result<Storage<T>> {
-    let from_grad = channel_affine(kernels, grad, shape, a, c)?;
-    let from_x = broadcast(kernels, Binary::Mul, (x, shape), b, ALONG_AXIS)?;
+    let from_grad = broadcast(kernels, Binary::Mul, (grad, shape), a, ALONG_AXIS)?;
+    let from_x = channel_affine(kernels, x, shape, [center, b, d])?;
     zip(kernels, Binary::Add, &from_grad, &from_x)
 }
 

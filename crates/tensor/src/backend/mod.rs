@@ -344,15 +344,15 @@ pub trait Kernels<T: Float>: Memory<T> {
     ) -> Result<(Storage<T>, Storage<T>)> {
         fused::channel_moments(self, x, shape)
     }
-    /// `scale[c] x + shift[c]` for each channel of `[outer, channel, inner]`.
+    /// `scale[c] (x - center[c]) + shift[c]` for each channel of `[outer, channel, inner]`. The centre is subtracted
+    /// first: `scale x + (shift - scale center)` would cancel where a mean is large beside its deviation.
     fn channel_affine(
         &self,
         x: &Storage<T>,
         shape: AxisShape,
-        scale: &Storage<T>,
-        shift: &Storage<T>,
+        [center, scale, shift]: [&Storage<T>; 3],
     ) -> Result<Storage<T>> {
-        fused::channel_affine(self, x, shape, scale, shift)
+        fused::channel_affine(self, x, shape, [center, scale, shift])
     }
     /// For each channel of `[outer, channel, inner]`: the sums of `grad` and of `grad (x - center[c])`.
     fn channel_gradient_sums(
@@ -363,12 +363,13 @@ pub trait Kernels<T: Float>: Memory<T> {
     ) -> Result<(Storage<T>, Storage<T>)> {
         fused::channel_gradient_sums(self, shape, [grad, x], center)
     }
-    /// `a[c] grad + b[c] x + c[c]`: the input gradient of a normalisation over a channel.
+    /// `a[c] grad + b[c] (x - center[c]) + d[c]` with the coefficients `[center, a, b, d]`: the input gradient of a
+    /// normalisation over a channel.
     fn channel_combine(
         &self,
         shape: AxisShape,
         [grad, x]: [&Storage<T>; 2],
-        coefficients: [&Storage<T>; 3],
+        coefficients: [&Storage<T>; 4],
     ) -> Result<Storage<T>> {
         fused::channel_combine(self, shape, [grad, x], coefficients)
     }

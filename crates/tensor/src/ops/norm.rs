@@ -191,12 +191,10 @@ impl<T: Float> Standardized<T> {
 
     fn forward(&self, bias: Option<Tensor<T>>) -> Result<Tensor<T>> {
         let scale = self.scale()?;
-        let shift = match bias {
-            Some(bias) => (bias - &(&self.mean * &scale)?)?,
-            None => (-(&self.mean * &scale)?)?,
-        };
+        let shift = bias.map_or_else(|| scale.affine(0.0, 0.0), Ok)?;
         let (kernels, x) = (self.x.kernels(), self.x.storage());
-        let storage = kernels.channel_affine(x, self.seen, scale.storage(), shift.storage())?;
+        let coefficients = [self.mean.storage(), scale.storage(), shift.storage()];
+        let storage = kernels.channel_affine(x, self.seen, coefficients)?;
         Ok(self.x.sibling(storage, self.x.shape()))
     }
 
@@ -209,16 +207,15 @@ impl<T: Float> Standardized<T> {
         let (bias, weight) = (per_channel(sum), (per_channel(product) * &self.inverse)?);
         let input = || {
             let a = self.scale()?;
-            let (b, c) = match self.own_moments {
+            let (b, d) = match self.own_moments {
                 false => (a.affine(0.0, 0.0)?, a.affine(0.0, 0.0)?),
                 true => {
                     let share = 1.0 / (self.seen.outer * self.seen.inner) as f64;
                     let b = (&a * &self.inverse * &weight)?.affine(-share, 0.0)?;
-                    let c = (&a * &bias)?.affine(-share, 0.0)? - (&b * &self.mean)?;
-                    (b, c?)
+                    (b, (&a * &bias)?.affine(-share, 0.0)?)
                 }
             };
-            let coefficients = [a.storage(), b.storage(), c.storage()];
+            let coefficients = [self.mean.storage(), a.storage(), b.storage(), d.storage()];
             let storage = kernels.channel_combine(self.seen, inputs, coefficients)?;
             Ok(grad.sibling(storage, grad.shape()))
         };

@@ -113,25 +113,24 @@ fn by_plane<T: Float>(shape: AxisShape, f: impl Fn(usize, usize, &mut [T]) + Syn
 pub(super) fn channel_affine<T: Float>(
     x: &[T],
     shape: AxisShape,
-    scale: &[T],
-    shift: &[T],
+    coefficients: [&[T]; 3],
 ) -> Buffer<T> {
-    by_plane(shape, |c, at, out| {
-        let (scale, shift) = (scale[c], shift[c]);
+    by_plane(shape, |channel, at, out| {
+        let [center, scale, shift] = coefficients.map(|values| values[channel]);
         let x = &x[at..][..out.len()];
-        out.iter_mut().zip(x).for_each(|(o, &x)| *o = scale * x + shift);
+        out.iter_mut().zip(x).for_each(|(o, &x)| *o = scale * (x - center) + shift);
     })
 }
 
 pub(super) fn channel_combine<T: Float>(
     shape: AxisShape,
     [grad, x]: [&[T]; 2],
-    coefficients: [&[T]; 3],
+    coefficients: [&[T]; 4],
 ) -> Buffer<T> {
     by_plane(shape, |channel, at, out| {
-        let [a, b, c] = coefficients.map(|values| values[channel]);
+        let [center, a, b, d] = coefficients.map(|values| values[channel]);
         let inputs = grad[at..][..out.len()].iter().zip(&x[at..][..out.len()]);
-        out.iter_mut().zip(inputs).for_each(|(o, (&g, &x))| *o = a * g + b * x + c);
+        out.iter_mut().zip(inputs).for_each(|(o, (&g, &x))| *o = a * g + b * (x - center) + d);
     })
 }
 

@@ -301,13 +301,13 @@ impl<T: Float> Kernels<T> for Cpu {
         &self,
         x: &Storage<T>,
         shape: AxisShape,
-        scale: &Storage<T>,
-        shift: &Storage<T>,
+        [center, scale, shift]: [&Storage<T>; 3],
     ) -> Result<Storage<T>> {
         if shape.inner < SHORT {
-            return super::fused::channel_affine(self, x, shape, scale, shift);
+            return super::fused::channel_affine(self, x, shape, [center, scale, shift]);
         }
-        stored(fused::channel_affine(host(x)?, shape, host(scale)?, host(shift)?))
+        let coefficients = [host(center)?.as_ref(), host(scale)?.as_ref(), host(shift)?.as_ref()];
+        stored(fused::channel_affine(host(x)?, shape, coefficients))
     }
 
     fn channel_gradient_sums(
@@ -328,13 +328,14 @@ impl<T: Float> Kernels<T> for Cpu {
         &self,
         shape: AxisShape,
         [grad, x]: [&Storage<T>; 2],
-        [a, b, c]: [&Storage<T>; 3],
+        [center, a, b, d]: [&Storage<T>; 4],
     ) -> Result<Storage<T>> {
         if shape.inner < SHORT {
-            return super::fused::channel_combine(self, shape, [grad, x], [a, b, c]);
+            return super::fused::channel_combine(self, shape, [grad, x], [center, a, b, d]);
         }
         let inputs = [host(grad)?.as_ref(), host(x)?.as_ref()];
-        let coefficients = [host(a)?.as_ref(), host(b)?.as_ref(), host(c)?.as_ref()];
+        let [center, a, b, d] = [host(center)?, host(a)?, host(b)?, host(d)?];
+        let coefficients = [center.as_ref(), a.as_ref(), b.as_ref(), d.as_ref()];
         stored(fused::channel_combine(shape, inputs, coefficients))
     }
 
