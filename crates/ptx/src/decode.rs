@@ -1,0 +1,504 @@
+//! Turns an opcode and its operands into an operation, or says why it cannot.
+
+use crate::alu;
+use crate::instruction::{
+    Access, Class, Conversion, Guard, Join, Op, Reg, Rounding, Shuffle, Space, Type, Vote, WarpFn,
+};
+use crate::names::{Names, Operand};
+use crate::parse::float_bits;
+
+type Decoded<T> = Result<T, String>;
+
+/// Decodes one instruction.
+pub(crate) fn decode(
+    opcode: &str,
+    operands: &[Operand],
+    names: &mut Names,
+    line: u32,
+) -> Decoded<Op> {
+    let mut parts = opcode.split('.');
+    let name = parts.next().unwrap_or_default();
+    let mut d = Decoder { opcode, mods: parts.collect(), operands: operands.iter(), names, line };
+    let op = d.op(name)?;
+    if let Some(left) = d.mods.first() {
+        return Err(format!("`{opcode}`: modifier `.{left}` is not supported"));
+    }
+    match d.operands.next() {
+        Some(_) => Err(format!("`{opcode}` has too many operands")),
+        None => Ok(op),
+    }
+}
+
+struct Decoder<'a> {
+    opcode: &'a str,
+    mods: Vec<&'a str>,
+    operands: std::slice::Iter<'a, Operand>,
+    names: &'a mut Names,
+    line: u32,
+}
+
+impl Decoder<'_> {
+    fn fail<T>(&self, message: &str) -> Decoded<T> {
+        Err(format!("`{}`: {message}", self.opcode))
+    }
+
+    /// Takes a modifier out if it is there.
+    fn flag(&mut self, name: &str) -> bool {
+        let found = self.mods.iter().position(|m| *m == name);
+        found.map(|at| self.mods.remove(at)).is_some()
+    }
+
+    /// Takes the first modifier of a list that is there and gives its value.
+    fn choose<T: Copy>(&mut self, choices: &[(&str, T)]) -> Option<T> {
+        choices.iter().find(|(name, _)| self.flag(name)).map(|(_, value)| *value)
+    }
+
+    /// Takes the last modifier, which is the type.
+    fn ty(&mut self) -> Decoded<Type> {
+        match self.mods.pop().and_then(Type::parse) {
+            Some(ty) => Ok(ty),
+            None => self.fail("this type or instruction is not supported"),
+        }
+    }
+
+    fn next(&mut self) -> Decoded<Operand> {
+        match self.operands.next() {
+            Some(operand) => Ok(operand.clone()),
+            None => self.fail("too few operands"),
+        }
+    }
+
+    fn dst(&mut self, ty: Type) -> Decoded<Reg> {
+        match self.next()? {
+            Operand::Reg(reg, declared) if declared.fits(ty) => Ok(reg),
+            Operand::Reg(_, declared) => {
+                self.fail(&format!("a {declared} register where {ty} is written"))
+            }
+            _ => self.fail("the result needs a register"),
+        }
+    }
+
+    fn src(&mut self, ty: Type) -> Decoded<Reg> {
+        let operand = self.next()?;
+        self.value(&operand, ty, false)
+    }
+
+    /// The register that holds an operand of the type; `wide` allows a wider register.
+    fn value(&mut self, operand: &Operand, ty: Type, wide: bool) -> Decoded<Reg> {
+        match operand {
+            Operand::Reg(reg, declared) => {
+                if declared.fits(ty) || (wide && holds(*declared, ty)) {
+                    return Ok(*reg);
+                }
+                self.fail(&format!("a {declared} register where {ty} is read"))
+            }
+            Operand::Special(special) if Type::U32.fits(ty) => self.names.special(*special),
+            Operand::Symbol(symbol) if ty.bits >= 32 && !ty.is_float() => {
+                self.names.symbol(*symbol)
+            }
+            Operand::Int(value) if !ty.is_float() => {
+                let mask = if ty.bits == 64 { !0 } else { (1 << ty.bits) - 1 };
+                self.names.constant(value & mask)
+            }
+            Operand::Float(value)
+                if ty.is_float() || (ty.class == Class::Bits && ty.bits >= 32) =>
+            {
+                self.names.constant(float_bits(*value, ty.bits))
+            }
+            Operand::Word(word) => self.fail(&format!("`{word}` is not declared")),
+            _ => self.fail(&format!("an operand is not a {ty} value")),
+        }
+    }
+
+    /// A predicate source, possibly negated.
+    fn predicate(&mut self) -> Decoded<Guard> {
+        match self.next()? {
+            Operand::Negated(reg, Type::PRED) => Ok(Guard { reg, negated: true }),
+            operand => Ok(Guard { reg: self.value(&operand, Type::PRED, false)?, negated: false }),
+        }
+    }
+
+    fn op(&mut self, name: &str) -> Decoded<Op> {
+        match name {
+            "ld" | "st" => self.access(name == "st"),
+            "mov" => self.mov(),
+            "cvta" => self.cvta(),
+            "cvt" => self.cvt(),
+            "setp" => self.setp(),
+            "selp" => {
+                let ty = self.ty()?;
+                let (dst, a, b) = (self.dst(ty)?, self.src(ty)?, self.src(ty)?);
+                let c = self.src(Type::PRED)?;
+                self.alu(alu::select(), dst, [a, b, c], false, false)
+            }
+            "bfi" => self.bfi(),
+            "bra" => self.branch(),
+            "bar" | "barrier" => self.barrier(name),
+            "shfl" => self.shfl(),
+            "vote" => self.vote(),
+            "activemask" => {
+                self.ty()?;
+                Ok(Op::ActiveMask { dst: self.dst(Type::B32)? })
+            }
+            "membar" | "fence" => {
+                self.mods.clear();
+                Ok(Op::Fence)
+            }
+            "ret" | "exit" => {
+                self.flag("uni");
+                Ok(Op::Exit)
+            }
+            _ => self.arithmetic(name),
+        }
+    }
+
+    fn alu(
+        &self,
+        run: Option<WarpFn>,
+        dst: Reg,
+        src: [Reg; 3],
+        flush: bool,
+        saturate: bool,
+    ) -> Decoded<Op> {
+        match run {
+            Some(run) => Ok(Op::Alu { run, dst, src, flush, saturate }),
+            None => self.fail("this instruction or type is not supported"),
+        }
+    }
+
+    fn arithmetic(&mut self, name: &str) -> Decoded<Op> {
+        let ty = self.ty()?;
+        let (flush, saturate) = (self.flag("ftz"), self.flag("sat"));
+        if (flush || saturate) && ty != (Type { class: Class::Float, bits: 32 }) {
+            return self.fail("`.ftz` and `.sat` are supported for .f32 only");
+        }
+        let nearest = self.flag("rn");
+        let form = self.choose(&["lo", "hi", "wide", "approx", "full"].map(|m| (m, m)));
+        let name = match (name, form) {
+            ("mad", None) if ty.is_float() => "fma".to_owned(),
+            (_, Some(form)) => format!("{name}.{form}"),
+            _ => name.to_owned(),
+        };
+        let needs_rounding = matches!(name.as_str(), "fma" | "div" | "rcp" | "sqrt");
+        if ty.is_float() && needs_rounding && !nearest && !self.opcode.starts_with("mad") {
+            return self.fail("a rounding is missing: `.rn` or `.approx`");
+        }
+        let run = alu::arithmetic(&name, ty);
+        if run.is_none() {
+            return self.fail("this instruction or type is not supported");
+        }
+        self.arithmetic_operands(&name, ty, run, flush, saturate)
+    }
+
+    fn arithmetic_operands(
+        &mut self,
+        name: &str,
+        ty: Type,
+        run: Option<WarpFn>,
+        flush: bool,
+        saturate: bool,
+    ) -> Decoded<Op> {
+        let wide = name.ends_with(".wide");
+        let result = match name {
+            "popc" | "clz" => Type::B32,
+            _ if wide => Type { bits: ty.bits * 2, ..ty },
+            _ => ty,
+        };
+        let dst = self.dst(result)?;
+        let mut src = [self.src(ty)?; 3];
+        for (i, src) in src.iter_mut().enumerate().take(alu::operands(name)).skip(1) {
+            let small = matches!(name, "shl" | "shr" | "bfe");
+            let ty = match () {
+                () if small => Type::U32,
+                () if wide && i == 2 => result,
+                () => ty,
+            };
+            *src = self.src(ty)?;
+        }
+        self.alu(run, dst, src, flush, saturate)
+    }
+
+    /// `bfi` with a constant position and length, which is how kernels use it.
+    fn bfi(&mut self) -> Decoded<Op> {
+        let ty = self.ty()?;
+        let (dst, a, b) = (self.dst(ty)?, self.src(ty)?, self.src(ty)?);
+        let (Operand::Int(at), Operand::Int(len)) = (self.next()?, self.next()?) else {
+            return self.fail("the position and length must be constants");
+        };
+        let place = self.names.constant((at & 255) | ((len & 255) << 32))?;
+        self.alu(alu::insert_field(ty), dst, [a, b, place], false, false)
+    }
+
+    fn mov(&mut self) -> Decoded<Op> {
+        let ty = self.ty()?;
+        match self.operands.as_slice() {
+            [Operand::Vector(parts), _] => {
+                let (parts, bits) = (parts.clone(), ty.bits / parts.len().max(1) as u32);
+                self.next()?;
+                let parts = parts.iter().map(|p| self.part(p, bits)).collect::<Decoded<_>>()?;
+                Ok(Op::Unpack { parts, src: self.src(ty)?, bits })
+            }
+            [_, Operand::Vector(parts)] => {
+                let (parts, bits) = (parts.clone(), ty.bits / parts.len().max(1) as u32);
+                let dst = self.dst(ty)?;
+                self.next()?;
+                let part_type = Type { class: Class::Bits, bits };
+                let parts = parts
+                    .iter()
+                    .map(|p| self.value(p, part_type, false))
+                    .collect::<Decoded<_>>()?;
+                Ok(Op::Pack { dst, parts, bits })
+            }
+            _ => {
+                let (dst, src) = (self.dst(ty)?, self.src(ty)?);
+                self.alu(alu::arithmetic("mov", ty), dst, [src; 3], false, false)
+            }
+        }
+    }
+
+    fn part(&self, operand: &Operand, bits: u32) -> Decoded<Option<Reg>> {
+        match operand {
+            Operand::Sink => Ok(None),
+            Operand::Reg(reg, ty) if ty.bits == bits => Ok(Some(*reg)),
+            _ => self.fail(&format!("a part is not a {bits}-bit register")),
+        }
+    }
+
+    /// Global addresses are generic addresses here; the other windows are not supported.
+    fn cvta(&mut self) -> Decoded<Op> {
+        self.flag("to");
+        if !self.flag("global") {
+            return self.fail("only global addresses can be converted");
+        }
+        let ty = self.ty()?;
+        let (dst, src) = (self.dst(Type::U64)?, self.src(Type::U64)?);
+        self.alu(alu::arithmetic("mov", ty), dst, [src; 3], false, false)
+    }
+
+    fn access(&mut self, store: bool) -> Decoded<Op> {
+        let ty = self.ty()?;
+        let space = [
+            ("param", Space::Param),
+            ("const", Space::Const),
+            ("global", Space::Global),
+            ("shared", Space::Shared),
+        ];
+        let space = self.choose(&space).unwrap_or(Space::Global);
+        let count = self.choose(&[("v2", 2), ("v4", 4)]).unwrap_or(1);
+        for hint in ["nc", "ca", "cg", "cs", "cv", "lu", "wb", "wt", "weak", "volatile"] {
+            self.flag(hint);
+        }
+        if ty == Type::PRED || ty.bytes() * count > 16 {
+            return self.fail("at most 16 bytes, and no predicates, move at once");
+        }
+        if store && matches!(space, Space::Param | Space::Const) {
+            return self.fail("this space cannot be written");
+        }
+        if store {
+            let (base, offset) = self.address(space)?;
+            let (regs, reg_bits) = self.elements(ty, count, true)?;
+            return Ok(Op::Store(Access { space, ty, regs, reg_bits, base, offset }));
+        }
+        let (regs, reg_bits) = self.elements(ty, count, false)?;
+        let (base, offset) = self.address(space)?;
+        Ok(Op::Load(Access { space, ty, regs, reg_bits, base, offset }))
+    }
+
+    fn elements(
+        &mut self,
+        ty: Type,
+        count: usize,
+        store: bool,
+    ) -> Decoded<(Vec<Option<Reg>>, u32)> {
+        let elements = match self.next()? {
+            Operand::Vector(parts) => parts,
+            single => vec![single],
+        };
+        if elements.len() != count {
+            return self.fail(&format!("{} registers for {count} elements", elements.len()));
+        }
+        let mut reg_bits = ty.bits;
+        let mut regs = Vec::new();
+        for element in &elements {
+            match element {
+                Operand::Reg(_, declared) => reg_bits = declared.bits,
+                Operand::Sink if !store => {
+                    regs.push(None);
+                    continue;
+                }
+                _ if !store => return self.fail("a load needs registers"),
+                _ => {}
+            }
+            regs.push(Some(self.value(element, ty, true)?));
+        }
+        Ok((regs, reg_bits))
+    }
+
+    fn address(&mut self, space: Space) -> Decoded<(Reg, i64)> {
+        use crate::names::Symbol;
+        let Operand::Address(base, offset) = self.next()? else {
+            return self.fail("expected an address in brackets");
+        };
+        let reg = match *base {
+            Operand::Symbol(symbol) => {
+                let named = match symbol {
+                    Symbol::At(space, _) => space,
+                    Symbol::DynamicShared => Space::Shared,
+                };
+                if named != space {
+                    return self.fail("the symbol lies in another space");
+                }
+                self.names.symbol(symbol)?
+            }
+            Operand::Reg(reg, ty) if ty.bits == 64 && !ty.is_float() => reg,
+            Operand::Reg(reg, ty) if ty.bits == 32 && !ty.is_float() && space != Space::Global => {
+                reg
+            }
+            Operand::Int(value) => self.names.constant(value)?,
+            Operand::Word(word) => return self.fail(&format!("`{word}` is not declared")),
+            _ => return self.fail("this cannot be the base of an address"),
+        };
+        Ok((reg, offset))
+    }
+
+    fn cvt(&mut self) -> Decoded<Op> {
+        let (from, to) = (self.ty()?, self.ty()?);
+        let saturate = self.flag("sat");
+        let modes = [
+            ("rn", (Rounding::Nearest, false)),
+            ("rz", (Rounding::Zero, false)),
+            ("rm", (Rounding::Down, false)),
+            ("rp", (Rounding::Up, false)),
+            ("rni", (Rounding::Nearest, true)),
+            ("rzi", (Rounding::Zero, true)),
+            ("rmi", (Rounding::Down, true)),
+            ("rpi", (Rounding::Up, true)),
+        ];
+        let mode = self.choose(&modes);
+        let wants_whole = to.is_float() && from == to || from.is_float() && !to.is_float();
+        let narrows = to.is_float() && (!from.is_float() || to.bits < from.bits);
+        match mode {
+            None if narrows || (from.is_float() && !to.is_float()) => {
+                return self.fail("a rounding mode is missing");
+            }
+            Some((_, true)) if !wants_whole => return self.fail("not a rounding to whole numbers"),
+            Some((_, false)) if !narrows => return self.fail("this rounding mode does not fit"),
+            _ => {}
+        }
+        if from == Type::PRED || to == Type::PRED {
+            return self.fail("predicates cannot be converted");
+        }
+        let (rounding, whole) = mode.unwrap_or((Rounding::Nearest, false));
+        let (dst, reg_bits) = match self.next()? {
+            Operand::Reg(reg, declared) if declared.fits(to) || holds(declared, to) => {
+                (reg, declared.bits)
+            }
+            _ => return self.fail(&format!("the result needs a register that holds {to}")),
+        };
+        let operand = self.next()?;
+        let src = self.value(&operand, from, true)?;
+        let how = Conversion { to, from, rounding, whole, saturate, reg_bits };
+        Ok(Op::Convert { how, dst, src })
+    }
+
+    fn setp(&mut self) -> Decoded<Op> {
+        let ty = self.ty()?;
+        let flush = self.flag("ftz");
+        let join = self.choose(&[("and", Join::And), ("or", Join::Or), ("xor", Join::Xor)]);
+        let name = if self.mods.is_empty() { "" } else { self.mods.remove(0) };
+        let Some(run) = alu::compare(name, ty) else {
+            return self.fail("this comparison is not supported for the type");
+        };
+        let (dst, other) = match self.next()? {
+            Operand::Reg(dst, Type::PRED) => (dst, None),
+            Operand::Pair(a, b) => match (*a, *b) {
+                (Operand::Reg(dst, Type::PRED), Operand::Reg(other, Type::PRED)) => {
+                    (dst, Some(other))
+                }
+                _ => return self.fail("the results must be predicates"),
+            },
+            _ => return self.fail("the result must be a predicate"),
+        };
+        let src = [self.src(ty)?, self.src(ty)?];
+        let join = match join {
+            Some(join) => Some((join, self.predicate()?)),
+            None => None,
+        };
+        Ok(Op::Compare { run, dst, other, src, join, flush })
+    }
+
+    fn branch(&mut self) -> Decoded<Op> {
+        self.flag("uni");
+        match self.next()? {
+            Operand::Word(label) => Ok(Op::Branch { target: self.names.label(&label, self.line) }),
+            _ => self.fail("the target must be a label"),
+        }
+    }
+
+    fn barrier(&mut self, name: &str) -> Decoded<Op> {
+        self.flag("cta");
+        if !self.flag("sync") {
+            return self.fail("only `.sync` barriers are supported");
+        }
+        if name == "barrier" && !self.flag("aligned") {
+            return self.fail("only `.aligned` barriers are supported");
+        }
+        if self.flag("warp") {
+            return Ok(Op::WarpBarrier { members: self.src(Type::B32)? });
+        }
+        match self.next()? {
+            Operand::Int(id @ 0..16) => Ok(Op::Barrier { id }),
+            _ => self.fail("the barrier must be a constant from 0 to 15"),
+        }
+    }
+
+    fn shfl(&mut self) -> Decoded<Op> {
+        let hows = [
+            ("up", Shuffle::Up),
+            ("down", Shuffle::Down),
+            ("bfly", Shuffle::Butterfly),
+            ("idx", Shuffle::Index),
+        ];
+        let (sync, how) = (self.flag("sync"), self.choose(&hows));
+        let (true, Some(how)) = (sync, how) else { return self.fail("not a `shfl.sync` mode") };
+        if self.ty()? != Type::B32 {
+            return self.fail("a shuffle moves `.b32`");
+        }
+        let (dst, inside) = match self.next()? {
+            Operand::Reg(dst, ty) if ty.fits(Type::B32) => (dst, None),
+            Operand::Pair(a, b) => match (*a, *b) {
+                (Operand::Reg(dst, ty), Operand::Reg(inside, Type::PRED)) if ty.fits(Type::B32) => {
+                    (dst, Some(inside))
+                }
+                _ => return self.fail("the results must be a `.b32` and a predicate"),
+            },
+            _ => return self.fail("the result must be a `.b32` register"),
+        };
+        let [src, lane, clamp, members] = [(); 4].map(|()| self.src(Type::B32));
+        let (src, lane, clamp, members) = (src?, lane?, clamp?, members?);
+        Ok(Op::Shuffle { how, dst, inside, src, lane, clamp, members })
+    }
+
+    fn vote(&mut self) -> Decoded<Op> {
+        let hows = [
+            ("all", Vote::All),
+            ("any", Vote::Any),
+            ("uni", Vote::Uniform),
+            ("ballot", Vote::Ballot),
+        ];
+        let (sync, how) = (self.flag("sync"), self.choose(&hows));
+        let (true, Some(how)) = (sync, how) else { return self.fail("not a `vote.sync` mode") };
+        let ty = if how == Vote::Ballot { Type::B32 } else { Type::PRED };
+        if self.ty()? != ty {
+            return self.fail(&format!("the result is {ty}"));
+        }
+        let (dst, src) = (self.dst(ty)?, self.predicate()?);
+        Ok(Op::Vote { how, dst, src, members: self.src(Type::B32)? })
+    }
+}
+
+/// Whether loads, stores and conversions may use a register wider than their type.
+fn holds(declared: Type, ty: Type) -> bool {
+    let integer = !ty.is_float() && !declared.is_float();
+    integer && declared.class != Class::Predicate && declared.bits >= ty.bits
+}
