@@ -5,6 +5,14 @@
 //! the module is loaded. Approximate instructions (`ex2.approx` and its like) are computed in
 //! double precision and rounded once, so a kernel's test must allow for the hardware's error.
 
+#![allow(
+    clippy::double_comparisons,
+    clippy::manual_clamp,
+    clippy::neg_cmp_op_on_partial_ord,
+    clippy::useless_conversion,
+    reason = "comparisons are spelt for their answer to a NaN, and one text serves both floats"
+)]
+
 use crate::instruction::{Class, LANES, Lanes, Type, WarpFn};
 
 /// A value that a register holds in its low bits.

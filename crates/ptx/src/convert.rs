@@ -1,5 +1,7 @@
 //! `cvt` between every pair of integer and floating-point widths, with its rounding modes.
 
+#![allow(clippy::manual_clamp, reason = "`clamp` keeps a NaN, where `.sat` makes it zero")]
+
 use std::cmp::Ordering;
 
 use crate::instruction::{Class, Conversion, Rounding, Type};
@@ -96,7 +98,7 @@ fn integer_to_float(how: &Conversion, value: i128) -> u64 {
         let near = value as f32;
         let step = toward(how.rounding, (near as i128).cmp(&value), value < 0);
         let near = stepped!(near, step);
-        let near = if how.saturate { near.max(0.0).min(1.0) } else { near };
+        let near = if how.saturate { near.clamp(0.0, 1.0) } else { near };
         u64::from(near.to_bits())
     } else {
         let near = value as f64;
