@@ -35,8 +35,9 @@ impl Word for f32 {
     fn get(bits: u64) -> Self {
         Self::from_bits(bits as u32)
     }
+    /// Whatever NaN a single-precision result is, a card writes this one.
     fn put(self) -> u64 {
-        self.to_bits().into()
+        if self.is_nan() { 0x7fff_ffff } else { self.to_bits().into() }
     }
 }
 

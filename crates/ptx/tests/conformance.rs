@@ -332,3 +332,14 @@ fn spaces_vectors_and_packing() {
     assert_eq!(warp("mov.b32 {%h0, %h1}, 0x00050007; mov.b32 %r, {%h1, %h0};"), each(|_| 0x7_0005));
     assert_eq!(warp("bfi.b32 %r, %i, 0xffffffff, 8, 4;"), each(|i| 0xffff_f0ff | (i & 15) << 8));
 }
+
+/// A card gave these bits, where the processor's own arithmetic gives others.
+#[test]
+fn every_single_nan_is_the_same() {
+    let negative = f(-2.0);
+    table(&[
+        ("sqrt.rn.f32", 32, &[negative], 0x7fff_ffff),
+        ("rsqrt.approx.f32", 32, &[negative], 0x7fff_ffff),
+        ("lg2.approx.f32", 32, &[negative], 0x7fff_ffff),
+    ]);
+}
