@@ -138,6 +138,16 @@ fn pack<T: Float, const WIDTH: usize>(
     if panels.is_empty() {
         return;
     }
+    if lane == 1 {
+        // Step by step through all panels: a step is one stretch of memory, and the next may be pages away.
+        let (whole, steps) = (lanes.len() / WIDTH, depth.len());
+        let rows = panels.as_chunks_mut::<WIDTH>().0;
+        for (k, step_of_depth) in depth.clone().enumerate() {
+            let stretch = &values[lanes.start + step_of_depth * step..][..whole * WIDTH];
+            let places = rows[k..].iter_mut().step_by(steps);
+            places.zip(stretch.as_chunks().0).for_each(|(to, from)| *to = *from);
+        }
+    }
     let first_lanes = lanes.clone().step_by(WIDTH);
     for (panel, first) in panels.chunks_exact_mut(WIDTH * depth.len()).zip(first_lanes) {
         let count = WIDTH.min(lanes.end - first);
@@ -150,9 +160,7 @@ fn pack<T: Float, const WIDTH: usize>(
                 *row = std::array::from_fn(value);
             }
         } else if lane == 1 {
-            for (row, values) in rows.iter_mut().zip(values[start..].chunks(step.max(WIDTH))) {
-                row.copy_from_slice(&values[..WIDTH]);
-            }
+            continue;
         } else if step == 1 {
             let lanes: [&[T]; WIDTH] =
                 std::array::from_fn(|i| &values[start + i * lane..][..depth.len()]);
