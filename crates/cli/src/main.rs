@@ -41,6 +41,7 @@ enum Command {
     Arithmetic(commands::arithmetic::Arguments),
     Show(commands::show::Arguments),
     Devices(commands::devices::Arguments),
+    Bench(commands::bench::Arguments),
 }
 
 /// What a command fails with: any error, shown as one line.
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Command::Arithmetic(arguments) => commands::arithmetic::run(arguments),
         Command::Show(arguments) => commands::show::run(arguments),
         Command::Devices(arguments) => commands::devices::run(arguments),
+        Command::Bench(arguments) => commands::bench::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

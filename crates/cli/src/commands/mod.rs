@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod arithmetic;
+pub mod bench;
 mod dead;
 pub mod devices;
 pub mod evaluate;

@@ -1,5 +1,6 @@
 //! The command as its users meet it: run on good input and on bad.
 
+mod bench;
 mod damage;
 mod pictures;
 mod runs;
