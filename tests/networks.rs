@@ -160,7 +160,10 @@ fn sorted(object: &serde_json::Map<String, Value>) -> Vec<&String> {
     names
 }
 
+/// By plain sums: where two cells of a max pooling are equal but for rounding, an algorithm that rounds otherwise may
+/// choose the other one, and a gradient takes another way. `tests/winograd.rs` compares the algorithms.
 fn check_single(name: &'static str) {
+    striate::conv::conv::allow_winograd(false);
     let case = Case::<f32>::new(name).unwrap();
     let (outputs, _, gradients) = case.pass(0).unwrap();
     case.check_first(&outputs, &gradients, SINGLE);

@@ -33,6 +33,7 @@ mod element;
 pub mod gemm;
 mod geometry;
 pub mod pool;
+pub mod simd;
 pub mod unfold;
 
 pub use buffer::Buffer;

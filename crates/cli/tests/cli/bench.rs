@@ -22,6 +22,19 @@ fn a_convolution_is_timed_and_checked() {
 }
 
 #[test]
+fn algorithms_are_chosen_by_name() {
+    let small = ["bench", "conv", "--batch", "1", "--inputs", "8", "--outputs", "8", "--size", "8"];
+    let by = |name| json(&[&small[..], &["--json", "--algorithm", name]].concat());
+    let one = by("direct");
+    let kernels = one["kernels"].as_array().unwrap();
+    assert!(kernels.len() == 3 && kernels.iter().all(|kernel| kernel["algorithm"] == "direct"));
+    assert!(by("all")["kernels"].as_array().unwrap().len() >= 6);
+    fails(&[&small[..], &["--algorithm", "guess"]].concat(), "im2col or direct");
+    let strided = [&small[..], &["--stride", "2", "--algorithm", "winograd"]].concat();
+    fails(&strided, "expected all, or for this convolution im2col or direct");
+}
+
+#[test]
 fn a_geometry_that_cannot_be_is_refused() {
     fails(&["bench", "conv", "--size", "2", "--kernel", "7", "--padding", "0"], "7");
     fails(&["bench", "conv", "--inputs", "5", "--groups", "2"], "2 groups");

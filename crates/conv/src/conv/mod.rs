@@ -9,36 +9,83 @@
 //!
 //! All three are one sum of products read in another order, and so all three can be a matrix product
 //! with the unfolded input (`im2col`). Where a group has few channels, that product has few rows and
-//! little depth, and plain loops along rows do better (`direct`).
+//! little depth, and plain loops along rows do better (`direct`). Where the kernel is 3x3, a quarter of the
+//! products do (`winograd`). [`Algorithm::of`] chooses.
 //!
 //! The gradients are written for the shape that the forward pass had: input cells that no window
 //! covers get a gradient of zero.
 
 mod direct;
 mod im2col;
+mod winograd;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::element::Float;
 use crate::geometry::ConvShape;
 
+/// Tasks to aim for where the batch alone does not keep the cores of a workstation evenly busy.
+const TASKS: usize = 16;
 /// Pairs of an input and an output channel in a group for which a matrix product does not pay.
 const FEW_PAIRS: usize = 4;
+/// The fewest input and output channels over which the transforms of Winograd's algorithm spread.
+const TRANSFORM_CHANNELS: usize = 8;
+/// The share of the outputs of its tiles that a convolution must use for Winograd's algorithm to pay, which saves three
+/// quarters of the products where it uses all.
+const TILE_USE: f64 = 0.5;
 
-/// The ways to compute a convolution.
+/// The ways to compute a convolution. All give the same result up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Method {
+pub enum Algorithm {
     /// A matrix product with the unfolded input.
     Im2col,
     /// Loops along rows, one pair of channels at a time.
     Direct,
+    /// A quarter of the products: 3x3 kernels at stride 1, in f32.
+    Winograd,
 }
 
-impl Method {
-    /// The better method for a shape.
-    fn of(shape: &ConvShape) -> Self {
-        let group =
-            shape.weight_len() / shape.spec.kernel.iter().product::<usize>() / shape.spec.groups;
-        if group <= FEW_PAIRS { Self::Direct } else { Self::Im2col }
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Im2col, Self::Direct, Self::Winograd];
+
+    /// The name that commands use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Im2col => "im2col",
+            Self::Direct => "direct",
+            Self::Winograd => "winograd",
+        }
     }
+
+    /// Whether it can compute this convolution of `T` on this processor.
+    pub fn applies<T: Float>(self, shape: &ConvShape) -> bool {
+        self != Self::Winograd || winograd::applies::<T>(shape)
+    }
+
+    /// The one that [`forward`] and the gradients choose.
+    pub fn of<T: Float>(shape: &ConvShape) -> Self {
+        let [inputs, outputs] = [shape.in_channels, shape.out_channels];
+        if (inputs / shape.spec.groups) * (outputs / shape.spec.groups) <= FEW_PAIRS {
+            Self::Direct
+        } else if inputs.min(outputs) >= TRANSFORM_CHANNELS
+            && WINOGRAD.load(Ordering::Relaxed)
+            && Self::Winograd.applies::<T>(shape)
+            && winograd::tile_use(shape) >= TILE_USE
+        {
+            Self::Winograd
+        } else {
+            Self::Im2col
+        }
+    }
+}
+
+static WINOGRAD: AtomicBool = AtomicBool::new(true);
+
+/// Whether convolutions of this process may choose Winograd's algorithm, whose rounding error is about three times
+/// that of the plain sum. They may from the start.
+pub fn allow_winograd(allowed: bool) {
+    WINOGRAD.store(allowed, Ordering::Relaxed);
 }
 
 /// The convolution: input `[batch, in_channels, *input]` and weight
@@ -54,16 +101,31 @@ pub fn forward<T: Float>(
     bias: Option<&[T]>,
     output: &mut [T],
 ) {
-    check_lengths(shape, input.len(), weight.len(), output.len());
+    forward_by(Algorithm::of::<T>(shape), shape, [input, weight], bias, output);
+}
+
+/// The same by an algorithm of the caller's choice, of input and weight.
+///
+/// # Panics
+/// As [`forward`], or if the algorithm does not [apply](Algorithm::applies).
+pub fn forward_by<T: Float>(
+    algorithm: Algorithm,
+    shape: &ConvShape,
+    [input, weight]: [&[T]; 2],
+    bias: Option<&[T]>,
+    output: &mut [T],
+) {
+    check(algorithm, shape, [input, weight, output]);
     if let Some(bias) = bias {
         assert_eq!(bias.len(), shape.out_channels, "bias of {shape:?}");
     }
     if output.is_empty() {
         return;
     }
-    match Method::of(shape) {
-        Method::Im2col => im2col::forward(shape, input, weight, bias, output),
-        Method::Direct => direct::forward(shape, input, weight, bias, output),
+    match algorithm {
+        Algorithm::Im2col => im2col::forward(shape, input, weight, bias, output),
+        Algorithm::Direct => direct::forward(shape, input, weight, bias, output),
+        Algorithm::Winograd => winograd::forward(shape, input, weight, bias, output),
     }
 }
 
@@ -77,13 +139,32 @@ pub fn input_gradient<T: Float>(
     weight: &[T],
     grad_input: &mut [T],
 ) {
-    check_lengths(shape, grad_input.len(), weight.len(), grad_output.len());
+    input_gradient_by(Algorithm::of::<T>(shape), shape, [grad_output, weight], grad_input);
+}
+
+/// The same by an algorithm of the caller's choice, of the output's gradient and the weight.
+///
+/// # Panics
+/// As [`forward_by`].
+pub fn input_gradient_by<T: Float>(
+    algorithm: Algorithm,
+    shape: &ConvShape,
+    [grad_output, weight]: [&[T]; 2],
+    grad_input: &mut [T],
+) {
+    check(algorithm, shape, [grad_input, weight, grad_output]);
     if grad_input.is_empty() {
         return;
     }
-    match Method::of(shape) {
-        Method::Im2col => im2col::input_gradient(shape, grad_output, weight, grad_input),
-        Method::Direct => direct::input_gradient(shape, grad_output, weight, grad_input),
+    match (algorithm, shape.flipped()) {
+        (Algorithm::Direct, _) => direct::input_gradient(shape, grad_output, weight, grad_input),
+        (Algorithm::Winograd, Some(flipped)) => {
+            winograd::input_gradient(&flipped, grad_output, weight, grad_input)
+        }
+        (_, Some(flipped)) => {
+            im2col::convolve_flipped(&flipped, grad_output, weight, grad_input);
+        }
+        (_, None) => im2col::input_gradient(shape, grad_output, weight, grad_input),
     }
 }
 
@@ -97,18 +178,33 @@ pub fn weight_gradient<T: Float>(
     grad_output: &[T],
     grad_weight: &mut [T],
 ) {
-    check_lengths(shape, input.len(), grad_weight.len(), grad_output.len());
+    weight_gradient_by(Algorithm::of::<T>(shape), shape, [input, grad_output], grad_weight);
+}
+
+/// The same by an algorithm of the caller's choice, of input and output's gradient.
+///
+/// # Panics
+/// As [`forward_by`].
+pub fn weight_gradient_by<T: Float>(
+    algorithm: Algorithm,
+    shape: &ConvShape,
+    [input, grad_output]: [&[T]; 2],
+    grad_weight: &mut [T],
+) {
+    check(algorithm, shape, [input, grad_weight, grad_output]);
     if input.is_empty() {
         return grad_weight.fill(T::ZERO);
     }
-    match Method::of(shape) {
-        Method::Im2col => im2col::weight_gradient(shape, input, grad_output, grad_weight),
-        Method::Direct => direct::weight_gradient(shape, input, grad_output, grad_weight),
+    match algorithm {
+        Algorithm::Im2col => im2col::weight_gradient(shape, input, grad_output, grad_weight),
+        Algorithm::Direct => direct::weight_gradient(shape, input, grad_output, grad_weight),
+        Algorithm::Winograd => winograd::weight_gradient(shape, input, grad_output, grad_weight),
     }
 }
 
-fn check_lengths(shape: &ConvShape, input: usize, weight: usize, output: usize) {
-    assert_eq!(input, shape.input_len(), "input of {shape:?}");
-    assert_eq!(weight, shape.weight_len(), "weight of {shape:?}");
-    assert_eq!(output, shape.output_len(), "output of {shape:?}");
+fn check<T: Float>(algorithm: Algorithm, shape: &ConvShape, [input, weight, output]: [&[T]; 3]) {
+    assert_eq!(input.len(), shape.input_len(), "input of {shape:?}");
+    assert_eq!(weight.len(), shape.weight_len(), "weight of {shape:?}");
+    assert_eq!(output.len(), shape.output_len(), "output of {shape:?}");
+    assert!(algorithm.applies::<T>(shape), "{algorithm:?} for {shape:?}");
 }

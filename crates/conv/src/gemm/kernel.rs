@@ -11,6 +11,9 @@
 
 use std::sync::OnceLock;
 
+#[cfg(target_arch = "x86_64")]
+use crate::simd;
+
 /// The most rows and columns of a tile of any kernel.
 pub(crate) const LARGEST_TILE: usize = 6 * 16;
 
@@ -29,9 +32,25 @@ pub struct Kernel<T> {
     /// Columns of the tile: the width of a panel of `B`.
     pub columns: usize,
     run: Run<T>,
+    interleave: Interleave<T>,
 }
 
+/// `rows[k][i] = lanes[i][k]` for lanes of `steps` elements: `lanes, steps, rows`.
+type Interleave<T> = unsafe fn(&[&[T]], usize, *mut T);
+
 impl<T> Kernel<T> {
+    /// Writes a panel from its lanes, as many as it is wide: `panel[k][i] = lanes[i][k]`.
+    ///
+    /// # Panics
+    /// If the lanes are not all of one length, or the panel is not of their size.
+    #[inline]
+    pub(crate) fn interleave(&self, lanes: &[&[T]], panel: &mut [T]) {
+        let steps = lanes[0].len();
+        assert!(lanes.iter().all(|lane| lane.len() == steps) && panel.len() == steps * lanes.len());
+        // SAFETY: the lanes have `steps` elements each, and the panel has room for all of them.
+        unsafe { (self.interleave)(lanes, steps, panel.as_mut_ptr()) }
+    }
+
     /// Multiplies two panels into the tile of `c` that starts at its first element.
     ///
     /// # Panics
@@ -73,18 +92,19 @@ impl<T> Kernel<T> {
     }
 }
 
-/// Whether only the portable kernels may be used.
-fn portable_only() -> bool {
-    std::env::var_os("STRIATE_KERNEL").is_some_and(|name| name == "portable")
-}
-
 /// The kernel for `f32` on this processor.
 pub(crate) fn f32_kernel() -> &'static Kernel<f32> {
     static KERNEL: OnceLock<Kernel<f32>> = OnceLock::new();
     KERNEL.get_or_init(|| {
         #[cfg(target_arch = "x86_64")]
-        if !portable_only() && avx2::available() {
-            return Kernel { name: "avx2", rows: avx2::ROWS, columns: 16, run: avx2::f32 };
+        if simd::available() {
+            return Kernel {
+                name: "avx2",
+                rows: avx2::ROWS,
+                columns: 16,
+                run: avx2::f32,
+                interleave: avx2::interleave,
+            };
         }
         portable()
     })
@@ -95,8 +115,14 @@ pub(crate) fn f64_kernel() -> &'static Kernel<f64> {
     static KERNEL: OnceLock<Kernel<f64>> = OnceLock::new();
     KERNEL.get_or_init(|| {
         #[cfg(target_arch = "x86_64")]
-        if !portable_only() && avx2::available() {
-            return Kernel { name: "avx2", rows: avx2::ROWS, columns: 8, run: avx2::f64 };
+        if simd::available() {
+            return Kernel {
+                name: "avx2",
+                rows: avx2::ROWS,
+                columns: 8,
+                run: avx2::f64,
+                interleave: interleave::<f64>,
+            };
         }
         portable()
     })
@@ -104,7 +130,13 @@ pub(crate) fn f64_kernel() -> &'static Kernel<f64> {
 
 /// The kernel that every processor can run.
 pub(crate) fn portable<T: PortableFloat>() -> Kernel<T> {
-    Kernel { name: "portable", rows: 4, columns: 8, run: portable_tile::<T> }
+    Kernel {
+        name: "portable",
+        rows: 4,
+        columns: 8,
+        run: portable_tile::<T>,
+        interleave: interleave::<T>,
+    }
 }
 
 /// What the portable kernel needs of a number.
@@ -114,6 +146,20 @@ pub(crate) trait PortableFloat:
 }
 impl PortableFloat for f32 {}
 impl PortableFloat for f64 {}
+
+/// Interleaves element by element.
+///
+/// # Safety
+/// See [`Interleave`].
+unsafe fn interleave<T: Copy>(lanes: &[&[T]], steps: usize, rows: *mut T) {
+    // SAFETY: there are `steps` rows as wide as there are lanes.
+    let rows = unsafe { std::slice::from_raw_parts_mut(rows, steps * lanes.len()) };
+    for (k, row) in rows.chunks_exact_mut(lanes.len()).enumerate() {
+        for (to, lane) in row.iter_mut().zip(lanes) {
+            *to = lane[k];
+        }
+    }
+}
 
 /// # Safety
 /// See [`Run`].
@@ -156,8 +202,63 @@ mod avx2 {
 
     pub(super) const ROWS: usize = 6;
 
-    pub(super) fn available() -> bool {
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    /// Interleaves in blocks of eight lanes by eight steps, which are transposed in registers.
+    ///
+    /// # Safety
+    /// See [`super::Interleave`]; the processor must have AVX2.
+    #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn interleave(lanes: &[&[f32]], steps: usize, rows: *mut f32) {
+        let width = lanes.len();
+        for (block, lanes) in lanes.chunks(8).enumerate() {
+            let mut k = 0;
+            // A store writes eight lanes, or four. Where there are others, it runs over into the next row, which is
+            // written later; so that there is one, the last steps are left to the loop below, and so are the last
+            // lanes of rows that begin with other blocks.
+            let whole = matches!(lanes.len(), 4 | 8);
+            while (k + 8 <= steps && whole) || (k + 8 < steps && block == 0) {
+                // SAFETY: every lane has elements `k..k + 8`; a missing one stands for the first. Row `k + 7`
+                // is followed by another, or has just the lanes that are stored.
+                unsafe {
+                    let load = |i: usize| {
+                        _mm256_loadu_ps(lanes.get(i).unwrap_or(&lanes[0]).as_ptr().add(k))
+                    };
+                    let block_rows = transpose([0, 1, 2, 3, 4, 5, 6, 7].map(load));
+                    for (i, row) in block_rows.into_iter().enumerate() {
+                        let place = rows.add((k + i) * width + 8 * block);
+                        match lanes.len() {
+                            4 => _mm_storeu_ps(place, _mm256_castps256_ps128(row)),
+                            _ => _mm256_storeu_ps(place, row),
+                        }
+                    }
+                }
+                k += 8;
+            }
+            for k in k..steps {
+                for (i, lane) in lanes.iter().enumerate() {
+                    // SAFETY: the row is there.
+                    unsafe { *rows.add(k * width + 8 * block + i) = lane[k] };
+                }
+            }
+        }
+    }
+
+    /// Eight rows of eight become columns.
+    #[target_feature(enable = "avx2")]
+    fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
+        let [a, b, c, d, e, f, g, h] = rows;
+        let pairs = [(a, b), (c, d), (e, f), (g, h)]
+            .map(|(x, y)| (_mm256_unpacklo_ps(x, y), _mm256_unpackhi_ps(x, y)));
+        let quads = [(pairs[0], pairs[1]), (pairs[2], pairs[3])].map(|((xl, xh), (yl, yh))| {
+            [
+                _mm256_shuffle_ps::<0b01_00_01_00>(xl, yl),
+                _mm256_shuffle_ps::<0b11_10_11_10>(xl, yl),
+                _mm256_shuffle_ps::<0b01_00_01_00>(xh, yh),
+                _mm256_shuffle_ps::<0b11_10_11_10>(xh, yh),
+            ]
+        });
+        let low = [0, 1, 2, 3].map(|i| _mm256_permute2f128_ps::<0x20>(quads[0][i], quads[1][i]));
+        let high = [0, 1, 2, 3].map(|i| _mm256_permute2f128_ps::<0x31>(quads[0][i], quads[1][i]));
+        [low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]]
     }
 
     macro_rules! kernel {
@@ -253,6 +354,35 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn check_interleaving<T: Float>(kernel: &Kernel<T>) {
+        for width in [kernel.rows, kernel.columns, 4, 9, 12] {
+            for steps in [1, 7, 8, 9, 16, 23, 64] {
+                let value = |i: usize, k: usize| T::from_f64((100 * i + k) as f64);
+                let lanes: Vec<Vec<T>> =
+                    (0..width).map(|i| (0..steps).map(|k| value(i, k)).collect()).collect();
+                let lanes: Vec<&[T]> = lanes.iter().map(|lane| &lane[..]).collect();
+                let mut panel = vec![T::NAN; width * steps];
+                kernel.interleave(&lanes, &mut panel);
+                for (at, &got) in panel.iter().enumerate() {
+                    assert_eq!(
+                        got,
+                        value(at % width, at / width),
+                        "{} {width} {steps}",
+                        kernel.name
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_interleaves() {
+        check_interleaving::<f32>(&portable());
+        check_interleaving::<f64>(&portable());
+        check_interleaving::<f32>(f32_kernel());
+        check_interleaving::<f64>(f64_kernel());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::element::Float;
 pub(crate) use blocked::product as multiply;
 pub(crate) use matrix::cuts;
 pub use matrix::{Matrix, MatrixMut, Tile};
-pub(crate) use pack::{Factor, Packed, even, interleave};
+pub(crate) use pack::{Factor, Packed, even};
 
 /// What a product does to the memory that it is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -164,21 +164,11 @@ fn pack<T: Float, const WIDTH: usize>(
         } else if step == 1 {
             let lanes: [&[T]; WIDTH] =
                 std::array::from_fn(|i| &values[start + i * lane..][..depth.len()]);
-            interleave(&lanes, rows);
+            T::kernel().interleave(&lanes, panel);
         } else {
             for (k, row) in rows.iter_mut().enumerate() {
                 *row = std::array::from_fn(|i| values[start + i * lane + k * step]);
             }
         }
-    }
-}
-
-/// `rows[k][i] = lanes[i][k]`.
-pub(crate) fn interleave<T: Copy, const WIDTH: usize>(
-    lanes: &[&[T]; WIDTH],
-    rows: &mut [[T; WIDTH]],
-) {
-    for (k, row) in rows.iter_mut().enumerate() {
-        *row = std::array::from_fn(|i| lanes[i][k]);
     }
 }

@@ -6,6 +6,7 @@
 
 mod panels;
 mod patches;
+mod staged;
 
 use rayon::prelude::*;
 
@@ -13,6 +14,7 @@ use crate::element::Float;
 use crate::geometry::ConvShape;
 pub(crate) use panels::{Taps, Windows};
 pub(crate) use patches::Patches;
+pub(crate) use staged::Staged;
 
 /// Copies every window of `input` into a column: `[batch, channels, *spatial]` to
 /// `[batch, channels * prod(kernel), prod(output)]`, the layout of PyTorch's `nn.Unfold`.

@@ -1,7 +1,8 @@
 //! `striate bench conv`: the three kernels of one convolution, each on its own, with their rounding errors.
 
 use serde_json::json;
-use striate::conv::{ConvShape, ConvSpec, conv};
+use striate::conv::conv::{self, Algorithm};
+use striate::conv::{ConvShape, ConvSpec};
 use striate::prelude::{Device, Tensor};
 use striate::tensor::random::{Key, Purpose};
 
@@ -45,6 +46,9 @@ pub struct Arguments {
     /// How many threads [default: one a core]
     #[arg(long)]
     threads: Option<usize>,
+    /// By which algorithm: im2col, direct, winograd or all [default: the one that would be chosen]
+    #[arg(long)]
+    algorithm: Option<String>,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -52,6 +56,7 @@ pub struct Arguments {
 
 /// A kernel's time, and its error against the same in f64: the root mean square over that of the result.
 struct Row {
+    algorithm: &'static str,
     kernel: &'static str,
     timing: Timing,
     error: f64,
@@ -80,7 +85,7 @@ fn time(mut work: impl FnMut()) -> Result<Timing, String> {
 }
 
 /// Times the three kernels under the names that they have for the direct or the transposed convolution.
-fn rows(shape: &ConvShape, transposed: bool) -> Result<Vec<Row>, String> {
+fn rows(shape: &ConvShape, algorithms: &[Algorithm], transposed: bool) -> Result<Vec<Row>, String> {
     let x = noise(shape.input_len(), 1)?;
     let w = noise(shape.weight_len(), 2)?;
     let dy = noise(shape.output_len(), 3)?;
@@ -92,22 +97,48 @@ fn rows(shape: &ConvShape, transposed: bool) -> Result<Vec<Row>, String> {
     conv::forward(shape, &wide_x, &wide_w, None, &mut exact_y);
     conv::input_gradient(shape, &wide_dy, &wide_w, &mut exact_dx);
     conv::weight_gradient(shape, &wide_x, &wide_dy, &mut exact_dw);
-    let forward = time(|| conv::forward(shape, &x, &w, None, &mut y))?;
-    let input = time(|| conv::input_gradient(shape, &dy, &w, &mut dx))?;
-    let weight = time(|| conv::weight_gradient(shape, &x, &dy, &mut dw))?;
     let names = match transposed {
         false => ["forward", "input gradient"],
         true => ["input gradient", "forward"],
     };
-    let mut rows = vec![
-        Row { kernel: names[0], timing: forward, error: relative_error(&y, &exact_y) },
-        Row { kernel: names[1], timing: input, error: relative_error(&dx, &exact_dx) },
-        Row { kernel: "weight gradient", timing: weight, error: relative_error(&dw, &exact_dw) },
-    ];
-    if transposed {
-        rows.swap(0, 1);
+    let mut rows = Vec::new();
+    for &algorithm in algorithms {
+        let forward = time(|| conv::forward_by(algorithm, shape, [&x, &w], None, &mut y))?;
+        let input = time(|| conv::input_gradient_by(algorithm, shape, [&dy, &w], &mut dx))?;
+        let weight = time(|| conv::weight_gradient_by(algorithm, shape, [&x, &dy], &mut dw))?;
+        let row =
+            |kernel, timing, error| Row { algorithm: algorithm.name(), kernel, timing, error };
+        let mut both = [
+            row(names[0], forward, relative_error(&y, &exact_y)),
+            row(names[1], input, relative_error(&dx, &exact_dx)),
+        ];
+        if transposed {
+            both.reverse();
+        }
+        rows.extend(both);
+        rows.push(row("weight gradient", weight, relative_error(&dw, &exact_dw)));
     }
     Ok(rows)
+}
+
+/// Those that the user asks for: one by its name, all that apply, or the one that is chosen without being asked for.
+fn algorithms(name: Option<&str>, shape: &ConvShape) -> Result<Vec<Algorithm>, Failure> {
+    let applying = || Algorithm::ALL.into_iter().filter(|a| a.applies::<f32>(shape));
+    match name {
+        None => Ok(vec![Algorithm::of::<f32>(shape)]),
+        Some("all") => Ok(applying().collect()),
+        Some(name) => match applying().find(|algorithm| algorithm.name() == name) {
+            Some(algorithm) => Ok(vec![algorithm]),
+            None => {
+                let names: Vec<_> = applying().map(Algorithm::name).collect();
+                Err(format!(
+                    "--algorithm {name}: expected all, or for this convolution {}",
+                    names.join(" or ")
+                )
+                .into())
+            }
+        },
+    }
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -131,11 +162,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         false => ConvShape::conv(&spec, &input, &[outputs, inputs / groups, kernel, kernel])?,
         true => ConvShape::transposed(&spec, &input, &[inputs, outputs / groups, kernel, kernel])?,
     };
-    let rows = super::on_threads(arguments.threads, || rows(&shape, arguments.transposed))?;
+    let algorithms = algorithms(arguments.algorithm.as_deref(), &shape)?;
+    let rows =
+        super::on_threads(arguments.threads, || rows(&shape, &algorithms, arguments.transposed))?;
     let rate = |row: &Row| 2.0 * shape.macs() as f64 / row.timing.median / 1e6;
     if arguments.json {
         let rows = rows.iter().map(|row| {
             json!({
+                "algorithm": row.algorithm,
                 "kernel": row.kernel,
                 "ms_median": row.timing.median,
                 "ms_min": row.timing.min,
@@ -150,13 +184,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         )?);
     }
     print(format_args!(
-        "{:<16} {:>10} {:>10} {:>9}  {}",
-        "kernel", "ms", "fastest", "GFLOP/s", "error"
+        "{:<9}  {:<15} {:>10} {:>10} {:>9}  error",
+        "algorithm", "kernel", "ms", "fastest", "GFLOP/s"
     ))?;
     for row in &rows {
         let Timing { median, min, .. } = row.timing;
         print(format_args!(
-            "{:<16} {median:>10.3} {min:>10.3} {:>9.1}  {:.1e}",
+            "{:<9}  {:<15} {median:>10.3} {min:>10.3} {:>9.1}  {:.1e}",
+            row.algorithm,
             row.kernel,
             rate(row),
             row.error

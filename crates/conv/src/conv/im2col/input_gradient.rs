@@ -23,9 +23,6 @@ pub(crate) fn input_gradient<T: Float>(
     weight: &[T],
     grad_input: &mut [T],
 ) {
-    if let Some(flipped) = shape.flipped() {
-        return convolve_flipped(&flipped, grad_output, weight, grad_input);
-    }
     let group = Group::of(shape);
     let block = group.block(shape.batch * group.groups);
     let tile = group.tile::<T>(block);
@@ -55,7 +52,7 @@ pub(crate) fn input_gradient<T: Float>(
 }
 
 /// The input gradient at stride 1, see [`ConvShape::flipped`].
-fn convolve_flipped<T: Float>(
+pub(crate) fn convolve_flipped<T: Float>(
     flipped: &ConvShape,
     grad_output: &[T],
     weight: &[T],

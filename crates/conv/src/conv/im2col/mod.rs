@@ -12,11 +12,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::TASKS;
 use crate::element::Float;
 use crate::gemm::{Matrix, MatrixMut, Packed, Tile, Update, even, multiply};
 use crate::geometry::ConvShape;
 use crate::unfold::{Patches, Windows};
-pub(super) use input_gradient::input_gradient;
+pub(super) use input_gradient::{convolve_flipped, input_gradient};
 pub(super) use weight_gradient::weight_gradient;
 
 /// Bytes of columns for a tile: they, the weights and the product share a core's second-level cache.
@@ -29,8 +30,6 @@ const LANES: usize = 8;
 const SMALLEST_TILE: usize = 128;
 /// The fewest rows of the columns of a block of channels, likewise.
 const SMALLEST_BLOCK: usize = 64;
-/// Tasks to aim for where the batch alone does not keep the cores of a workstation evenly busy.
-const TASKS: usize = 16;
 
 /// One group of one image, as matrices see it. Groups are counted through all images.
 struct Group<'a> {

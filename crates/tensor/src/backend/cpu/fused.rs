@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 use striate_conv::Buffer;
+use striate_conv::simd::vectorize;
 
 use super::reduce::{extreme, sum, sum_with};
 use super::strided::TASK;
@@ -118,7 +119,9 @@ pub(super) fn channel_affine<T: Float>(
     by_plane(shape, |channel, at, out| {
         let [center, scale, shift] = coefficients.map(|values| values[channel]);
         let x = &x[at..][..out.len()];
-        out.iter_mut().zip(x).for_each(|(o, &x)| *o = scale * (x - center) + shift);
+        vectorize(|| {
+            out.iter_mut().zip(x).for_each(|(o, &x)| *o = scale * (x - center) + shift);
+        });
     })
 }
 
@@ -130,13 +133,16 @@ pub(super) fn channel_combine<T: Float>(
     by_plane(shape, |channel, at, out| {
         let [center, a, b, d] = coefficients.map(|values| values[channel]);
         let inputs = grad[at..][..out.len()].iter().zip(&x[at..][..out.len()]);
-        out.iter_mut().zip(inputs).for_each(|(o, (&g, &x))| *o = a * g + b * (x - center) + d);
+        vectorize(|| {
+            let outputs = out.iter_mut().zip(inputs);
+            outputs.for_each(|(o, (&g, &x))| *o = a * g + b * (x - center) + d);
+        });
     })
 }
 
 pub(super) fn accumulate<T: Float>(target: &mut [T], source: &[T]) {
     let pairs = target.par_chunks_mut(TASK).zip(source.par_chunks(TASK));
-    pairs.for_each(|(t, s)| t.iter_mut().zip(s).for_each(|(t, &s)| *t += s));
+    pairs.for_each(|(t, s)| vectorize(|| t.iter_mut().zip(s).for_each(|(t, &s)| *t += s)));
 }
 
 /// One sweep over weight, gradient and state.
@@ -152,11 +158,11 @@ pub(super) fn update<T: Float>(
             let [rate, momentum, gain, decay] = [rate, momentum, gain, decay].map(c);
             match state {
                 [velocity] => sweep([weight, velocity], grad, |[w, m], g| {
-                    let g = g + decay * *w;
-                    *m = momentum * *m + gain * g;
-                    *w -= rate * if nesterov { g + momentum * *m } else { *m };
+                    let g = g + decay * w;
+                    let m = momentum * m + gain * g;
+                    [w - rate * if nesterov { g + momentum * m } else { m }, m]
                 }),
-                _ => sweep([weight], grad, |[w], g| *w -= rate * (g + decay * *w)),
+                _ => sweep([weight], grad, |[w], g| [w - rate * (g + decay * w)]),
             }
         }
         (Update::Adam { step, root, betas, eps, decay, shrink }, [m, v]) => {
@@ -164,26 +170,30 @@ pub(super) fn update<T: Float>(
             let [b1, b2] = betas.map(c);
             let [c1, c2] = betas.map(|beta| c(1.0 - beta));
             sweep([weight, m, v], grad, |[w, m, v], g| {
-                let g = g + decay * *w;
-                *m = b1 * *m + c1 * g;
-                *v = b2 * *v + c2 * g * g;
-                *w = shrink * *w - step * *m / (v.sqrt() * root + eps);
+                let g = g + decay * w;
+                let m = b1 * m + c1 * g;
+                let v = b2 * v + c2 * g * g;
+                [shrink * w - step * m / (v.sqrt() * root + eps), m, v]
             });
         }
         (Update::RmsProp { rate, alpha, eps, momentum, decay }, [v, rest @ ..]) => {
             let [rate, eps, momentum, decay] = [rate, eps, momentum, decay].map(c);
             let (keep, gain) = (c(alpha), c(1.0 - alpha));
-            let scaled = |w: T, v: &mut T, g: T| {
+            let scaled = |w: T, v: T, g: T| {
                 let g = g + decay * w;
-                *v = keep * *v + gain * g * g;
-                g / (v.sqrt() + eps)
+                let v = keep * v + gain * g * g;
+                (v, g / (v.sqrt() + eps))
             };
             match rest {
                 [m] => sweep([weight, v, m], grad, |[w, v, m], g| {
-                    *m = momentum * *m + scaled(*w, v, g);
-                    *w -= rate * *m;
+                    let (v, direction) = scaled(w, v, g);
+                    let m = momentum * m + direction;
+                    [w - rate * m, v, m]
                 }),
-                _ => sweep([weight, v], grad, |[w, v], g| *w -= rate * scaled(*w, v, g)),
+                _ => sweep([weight, v], grad, |[w, v], g| {
+                    let (v, direction) = scaled(w, v, g);
+                    [w - rate * direction, v]
+                }),
             }
         }
         // The caller provides the state that the rule asks for.
@@ -191,11 +201,14 @@ pub(super) fn update<T: Float>(
     }
 }
 
-/// Calls `f` with the `i`-th element of each slice and of the gradient, in parallel pieces.
+/// Elements that [`sweep`] holds at a time.
+const BLOCK: usize = 64;
+
+/// Replaces the `i`-th element of each slice by what `f` makes of them and the gradient's, in parallel pieces.
 fn sweep<T: Float, const N: usize>(
     slices: [&mut [T]; N],
     grad: &[T],
-    f: impl Fn([&mut T; N], T) + Sync,
+    f: impl Fn([T; N], T) -> [T; N] + Sync,
 ) {
     let mut pieces: Vec<([&mut [T]; N], &[T])> = Vec::new();
     let mut rest = slices;
@@ -210,8 +223,26 @@ fn sweep<T: Float, const N: usize>(
         pieces.push((head, grad));
     }
     pieces.into_par_iter().for_each(|(mut slices, grad)| {
-        for (i, &g) in grad.iter().enumerate() {
-            f(slices.each_mut().map(|slice| &mut slice[i]), g);
-        }
+        vectorize(|| {
+            for (number, grad) in grad.chunks(BLOCK).enumerate() {
+                let places = number * BLOCK..number * BLOCK + grad.len();
+                // Copies, which the compiler knows to be apart from each other.
+                let mut values = [[T::ONE; BLOCK]; N];
+                let mut gradients = [T::ZERO; BLOCK];
+                gradients[..grad.len()].copy_from_slice(grad);
+                for (values, slice) in values.iter_mut().zip(&slices) {
+                    values[..grad.len()].copy_from_slice(&slice[places.clone()]);
+                }
+                for i in 0..BLOCK {
+                    let next = f(std::array::from_fn(|n| values[n][i]), gradients[i]);
+                    for (values, next) in values.iter_mut().zip(next) {
+                        values[i] = next;
+                    }
+                }
+                for (values, slice) in values.iter().zip(&mut slices) {
+                    slice[places.clone()].copy_from_slice(&values[..grad.len()]);
+                }
+            }
+        });
     });
 }

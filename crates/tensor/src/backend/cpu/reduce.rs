@@ -7,6 +7,7 @@
 
 use rayon::prelude::*;
 use striate_conv::Buffer;
+use striate_conv::simd::vectorize;
 
 use super::strided::TASK;
 use crate::Float;
@@ -92,9 +93,11 @@ fn fold_segment<T: Float>(op: Reduce, out: &mut [T], x: &[T]) {
 }
 
 fn rows<T: Float>(out: &mut [T], x: &[T], f: impl Fn(T, T) -> T) {
-    for row in x.chunks_exact(out.len()) {
-        out.iter_mut().zip(row).for_each(|(o, &x)| *o = f(*o, x));
-    }
+    vectorize(|| {
+        for row in x.chunks_exact(out.len()) {
+            out.iter_mut().zip(row).for_each(|(o, &x)| *o = f(*o, x));
+        }
+    });
 }
 
 /// Adds up partial rows in f64.
@@ -116,21 +119,24 @@ pub(super) fn sum<T: Float>(x: &[T]) -> T {
 
 /// The sum of `f(x, y)` over two slices of one length, in f64.
 pub(super) fn sum_with<T: Float>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Copy) -> f64 {
-    const LANES: usize = 16;
     let stretches = x.chunks(LANES * STRETCH).zip(y.chunks(LANES * STRETCH));
-    let stretch = |(x, y): (&[T], &[T])| {
-        let mut lanes = [T::ZERO; LANES];
-        let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-        let tail = xs.remainder().iter().zip(ys.remainder());
-        for (x, y) in xs.zip(ys) {
-            for lane in 0..LANES {
-                lanes[lane] += f(x[lane], y[lane]);
-            }
+    stretches.map(|(x, y)| vectorize(|| sum_in_lanes(x, y, f))).sum()
+}
+
+const LANES: usize = 16;
+
+#[inline(always)]
+fn sum_in_lanes<T: Float>(x: &[T], y: &[T], f: impl Fn(T, T) -> T) -> f64 {
+    let mut lanes = [T::ZERO; LANES];
+    let (xs, x_tail) = x.as_chunks::<LANES>();
+    let (ys, y_tail) = y.as_chunks::<LANES>();
+    for (x, y) in xs.iter().zip(ys) {
+        for lane in 0..LANES {
+            lanes[lane] += f(x[lane], y[lane]);
         }
-        let tail: f64 = tail.map(|(&x, &y)| f(x, y).to_f64()).sum();
-        lanes.iter().map(|lane| lane.to_f64()).sum::<f64>() + tail
-    };
-    stretches.map(stretch).sum()
+    }
+    let tail: f64 = x_tail.iter().zip(y_tail).map(|(&x, &y)| f(x, y).to_f64()).sum();
+    lanes.iter().map(|lane| lane.to_f64()).sum::<f64>() + tail
 }
 
 /// The extreme of a slice; NaN if any is.

@@ -5,6 +5,7 @@
 //! and 0. The output is cut into pieces of a fixed size, which are the tasks of the thread pool.
 
 use rayon::prelude::*;
+use striate_conv::simd::vectorize;
 
 use crate::Layout;
 
@@ -135,7 +136,7 @@ pub(super) fn zip<A, B, O>(
     out.par_chunks_mut(TASK).enumerate().for_each(|(task, out)| {
         let from = task * TASK;
         walk.rows(from, from + out.len(), |position, count, offsets| {
-            row(&mut out[position - from..][..count], offsets);
+            vectorize(|| row(&mut out[position - from..][..count], offsets));
         });
     });
 }

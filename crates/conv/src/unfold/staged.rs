@@ -1,0 +1,191 @@
+//! The cells that a block of windows reads, copied so that no window is special.
+//!
+//! They are copied with their padding, and with the columns of each row sorted by their remainder to the stride.
+//! After that, what a tap reads for neighbouring outputs of a row lies side by side, at an offset that is the sum of
+//! one number for the channel, one for the tap and one for the output.
+
+use std::ops::Range;
+
+use crate::buffer::Buffer;
+use crate::element::Float;
+use crate::geometry::ConvShape;
+use crate::simd::vectorized;
+
+/// The cells that some outputs read of some channels.
+pub(crate) struct Staged<T: Float> {
+    cells: Buffer<T>,
+    /// Cells of a channel.
+    channel: usize,
+    /// The offset of each tap.
+    taps: Vec<usize>,
+    /// Neighbouring outputs of one row, in order: the offset of the first, and how many.
+    runs: Vec<(usize, usize)>,
+}
+
+/// The smallest box of outputs that holds a range of them.
+fn bounds(outputs: &Range<usize>, [_, height, width]: [usize; 3]) -> [Range<usize>; 3] {
+    let place = |i: usize| [i / width / height, i / width % height, i % width];
+    let (first, last) = (place(outputs.start), place(outputs.end - 1));
+    let [z, y, x] = [0, 1, 2].map(|axis| first[axis]..last[axis] + 1);
+    match (z.len() > 1, y.len() > 1 || z.len() > 1) {
+        (true, _) => [z, 0..height, 0..width],
+        (false, true) => [z, y, 0..width],
+        (false, false) => [z, y, x],
+    }
+}
+
+impl<T: Float> Staged<T> {
+    /// Stages what `outputs`, of which there must be one, read of `channels` of `planes`, `[channels, *input]`. From
+    /// any offset of a cell that is read, `slack` cells may be read.
+    pub(crate) fn new(
+        shape: &ConvShape,
+        planes: &[T],
+        channels: Range<usize>,
+        outputs: Range<usize>,
+        slack: usize,
+    ) -> Self {
+        let spec = &shape.spec;
+        let bounds = bounds(&outputs, shape.output);
+        // The first cell on each axis, counted from the start of the padding, and how many there are.
+        let start = [0, 1, 2].map(|axis| bounds[axis].start * spec.stride[axis]);
+        let extent = spec.extent();
+        let [depth, height, width] =
+            [0, 1, 2].map(|axis| (bounds[axis].len() - 1) * spec.stride[axis] + extent[axis]);
+        let stride = spec.stride[2];
+        let phase = width.div_ceil(stride);
+        let row_len = phase * stride;
+        let rows = channels.len() * depth * height;
+        let mut cells = Buffer::for_overwrite(rows * row_len + slack);
+        let (staged, behind) = cells.split_at_mut(rows * row_len);
+        behind.fill(T::ZERO);
+        let plane: usize = shape.input.iter().product();
+        let inside = |axis: usize, cell: usize| {
+            let cell = (start[axis] + cell).checked_sub(spec.padding[axis][0])?;
+            (cell < shape.input[axis]).then_some(cell)
+        };
+        for (i, row) in staged.chunks_exact_mut(row_len).enumerate() {
+            let (channel, z, y) = (i / height / depth, i / height % depth, i % height);
+            let (Some(z), Some(y)) = (inside(0, z), inside(1, y)) else {
+                row.fill(T::ZERO);
+                continue;
+            };
+            let source =
+                (channels.start + channel) * plane + (z * shape.input[1] + y) * shape.input[2];
+            let source = &planes[source..][..shape.input[2]];
+            stage_row(source, start[2], spec.padding[2][0], stride, row);
+        }
+
+        let [_, kernel_y, kernel_x] = spec.kernel;
+        let taps = (0..spec.kernel.iter().product()).map(|tap| {
+            let [z, y, x] = [tap / kernel_x / kernel_y, tap / kernel_x % kernel_y, tap % kernel_x];
+            let [z, y, x] = [z * spec.dilation[0], y * spec.dilation[1], x * spec.dilation[2]];
+            (z * height + y) * row_len + x % stride * phase + x / stride
+        });
+        let mut runs = Vec::new();
+        let mut next = outputs.start;
+        let [_, out_height, out_width] = shape.output;
+        while next < outputs.end {
+            let (row, x) = (next / out_width, next % out_width);
+            let z = row / out_height - bounds[0].start;
+            let y = row % out_height - bounds[1].start;
+            let len = (out_width - x).min(outputs.end - next);
+            let line = z * spec.stride[0] * height + y * spec.stride[1];
+            runs.push((line * row_len + x - bounds[2].start, len));
+            next += len;
+        }
+        Self { cells, channel: depth * height * row_len, taps: taps.collect(), runs }
+    }
+
+    /// All cells.
+    pub(crate) fn cells(&self) -> &[T] {
+        &self.cells
+    }
+
+    /// Neighbouring outputs of one row, in order: the offset of the first, and how many.
+    pub(crate) fn runs(&self) -> &[(usize, usize)] {
+        &self.runs
+    }
+
+    /// The offsets of some rows of the column matrix, whose first channel is the first that was staged.
+    pub(crate) fn rows(&self, taps: usize, rows: Range<usize>) -> Vec<usize> {
+        let first = rows.start / taps;
+        rows.map(|row| (row / taps - first) * self.channel + self.taps[row % taps]).collect()
+    }
+
+    /// What a tap reads of a channel for `LEN` outputs, from the one with this offset on.
+    #[inline(always)]
+    pub(crate) fn read<const LEN: usize>(&self, channel: usize, tap: usize, offset: usize) -> &[T] {
+        &self.cells[channel * self.channel + self.taps[tap] + offset..][..LEN]
+    }
+}
+
+/// Copies a row of the input with its padding, from the cell `start` after the padding begins, sorted by the
+/// remainder of a cell to the stride.
+fn stage_row<T: Float>(input: &[T], start: usize, padding: usize, stride: usize, row: &mut [T]) {
+    match stride {
+        2 => return stage_phases::<T, 2>(input, start, padding, row),
+        4 => return stage_phases::<T, 4>(input, start, padding, row),
+        _ => {}
+    }
+    let len = row.len() / stride;
+    for (phase, row) in row.chunks_exact_mut(len).enumerate() {
+        // Cell `q` of this phase is input cell `first + q stride`, counted from the padding.
+        let first = start + phase;
+        let low = padding.saturating_sub(first).div_ceil(stride).min(len);
+        let high = (padding + input.len()).saturating_sub(first).div_ceil(stride).clamp(low, len);
+        row[..low].fill(T::ZERO);
+        row[high..].fill(T::ZERO);
+        if low < high {
+            let source = &input[first + low * stride - padding..];
+            if stride == 1 {
+                row[low..high].copy_from_slice(&source[..high - low]);
+            } else {
+                let source = source.iter().step_by(stride);
+                row[low..high].iter_mut().zip(source).for_each(|(to, &from)| *to = from);
+            }
+        }
+    }
+}
+
+/// [`stage_row`] for a stride that is known, group of cells by group, all phases at once.
+fn stage_phases<T: Float, const STRIDE: usize>(
+    input: &[T],
+    start: usize,
+    padding: usize,
+    row: &mut [T],
+) {
+    let len = row.len() / STRIDE;
+    let cell = |q: usize, phase: usize| (start + q * STRIDE + phase).checked_sub(padding);
+    // Groups that are inside as a whole.
+    let low = padding.saturating_sub(start).div_ceil(STRIDE).min(len);
+    let high = ((padding + input.len()).saturating_sub(start) / STRIDE).clamp(low, len);
+    for q in (0..low).chain(high..len) {
+        for phase in 0..STRIDE {
+            let value = cell(q, phase).and_then(|cell| input.get(cell));
+            row[phase * len + q] = value.copied().unwrap_or(T::ZERO);
+        }
+    }
+    if low < high {
+        let source = &input[start + low * STRIDE - padding..][..(high - low) * STRIDE];
+        let mut rest = row;
+        let phases: [&mut [T]; STRIDE] = std::array::from_fn(|_| {
+            let (phase, tail) = std::mem::take(&mut rest).split_at_mut(len);
+            rest = tail;
+            &mut phase[low..high]
+        });
+        sort_phases(source, phases);
+    }
+}
+
+vectorized! {
+    /// `phases[p][q] = source[q STRIDE + p]`.
+    fn sort_phases[T: Float, const STRIDE: usize](source: &[T], phases: [&mut [T]; STRIDE]) {
+        let groups = source.as_chunks::<STRIDE>().0;
+        let mut phases = phases.map(|phase| &mut phase[..groups.len()]);
+        for (q, group) in groups.iter().enumerate() {
+            for (phase, &value) in phases.iter_mut().zip(group) {
+                phase[q] = value;
+            }
+        }
+    }
+}
