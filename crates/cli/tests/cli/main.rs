@@ -116,7 +116,7 @@ fn help_shows_where_to_start_and_every_command_has_one() {
         .map_while(|line| line.split_whitespace().next())
         .filter(|c| *c != "help")
         .collect();
-    assert_eq!(commands.len(), 8, "{help}");
+    assert_eq!(commands.len(), 9, "{help}");
     for command in commands {
         assert!(prints(&[command, "--help"]).contains("Usage: striate"), "{command}");
     }

@@ -180,12 +180,10 @@ fn stage_phases<T: Float, const STRIDE: usize>(
 vectorized! {
     /// `phases[p][q] = source[q STRIDE + p]`.
     fn sort_phases[T: Float, const STRIDE: usize](source: &[T], phases: [&mut [T]; STRIDE]) {
+        // One phase after another: with all at once the compiler cannot tell that they do not overlap.
         let groups = source.as_chunks::<STRIDE>().0;
-        let mut phases = phases.map(|phase| &mut phase[..groups.len()]);
-        for (q, group) in groups.iter().enumerate() {
-            for (phase, &value) in phases.iter_mut().zip(group) {
-                phase[q] = value;
-            }
+        for (p, phase) in phases.into_iter().enumerate() {
+            phase.iter_mut().zip(groups).for_each(|(to, group)| *to = group[p]);
         }
     }
 }

@@ -116,10 +116,12 @@ fn weights<T: Float>(
                 weight_points(&taps, transformed);
             }
             for (point, place) in points.iter_mut().enumerate() {
-                let lanes: Vec<&[T]> =
-                    transformed.iter().map(|row| &row.as_flattened()[point][..count]).collect();
+                let mut lanes: [&[T]; LANES] = [&[]; LANES];
+                for (lane, row) in lanes.iter_mut().zip(&transformed) {
+                    *lane = &row.as_flattened()[point][..count];
+                }
                 let place = &mut place[first * kernel.rows..][..count * kernel.rows];
-                kernel.interleave(&lanes, place);
+                kernel.interleave(&lanes[..kernel.rows], place);
             }
         }
     });

@@ -96,7 +96,8 @@ fn blocks(shape: &ConvShape, tiles: usize) -> Vec<Vec<Piece>> {
     blocks
 }
 
-/// The points of some tiles in panels whose lanes are channels, `[panels][points][tiles][width]`.
+/// The points of some tiles in panels whose lanes are channels, `[panels][points][tiles][width]`, with [`point_len`]
+/// from point to point.
 struct Points<T: Float> {
     values: Buffer<T>,
     tiles: usize,
@@ -131,8 +132,10 @@ impl<T: Float> Points<T> {
     ) -> Self {
         let channels = windows.in_channels;
         let tiles: usize = pieces.iter().map(|piece| piece.tiles.len()).sum();
-        let mut values = Buffer::for_overwrite(channels.div_ceil(width) * POINTS * tiles * width);
-        let places = values.par_chunks_exact_mut(POINTS * tiles * width).enumerate();
+        let point_len = point_len(tiles);
+        let panel_len = POINTS * point_len * width;
+        let mut values = Buffer::for_overwrite(channels.div_ceil(width) * panel_len);
+        let places = values.par_chunks_exact_mut(panel_len).enumerate();
         places.for_each(|(panel, place)| {
             let group = panel * width..channels.min((panel + 1) * width);
             let staged = stage(windows, images, pieces, group.clone());
@@ -148,12 +151,12 @@ impl<T: Float> Points<T> {
                 let first = number * LANES;
                 let count = LANES.min(tiles - first);
                 for point in 0..POINTS {
-                    let lanes: Vec<&[T]> = points
-                        .iter()
-                        .map(|points| &points.as_flattened()[point][..count])
-                        .collect();
-                    let place = &mut place[(point * tiles + first) * width..][..count * width];
-                    T::kernel().interleave(&lanes, place);
+                    let mut lanes: [&[T]; LANES] = [&[]; LANES];
+                    for (lane, points) in lanes.iter_mut().zip(&points) {
+                        *lane = &points.as_flattened()[point][..count];
+                    }
+                    let place = &mut place[(point * point_len + first) * width..][..count * width];
+                    T::kernel().interleave(&lanes[..width], place);
                 }
             }
         });
@@ -161,9 +164,15 @@ impl<T: Float> Points<T> {
     }
 
     fn panel(&self, panel: usize, point: usize) -> &[T] {
-        let len = self.tiles * self.width;
-        &self.values[(panel * POINTS + point) * len..][..len]
+        let first = (panel * POINTS + point) * point_len(self.tiles);
+        &self.values[first * self.width..][..self.tiles * self.width]
     }
+}
+
+/// Tiles from one point of a panel to the next: an odd number, so that the points of a tile do not all fall into the
+/// same few sets of the cache.
+fn point_len(tiles: usize) -> usize {
+    tiles | 1
 }
 
 /// Stages some channels of each piece.
