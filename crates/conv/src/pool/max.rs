@@ -106,29 +106,53 @@ impl<T: Float> Best<T> {
     }
 }
 
-/// The larger of two cells and their places, the first of equal ones; as [`Best::meet`].
+/// The larger of two cells and their numbers in the window, the first of equal ones; as [`Best::meet`].
 #[inline(always)]
-fn larger<T: Float>(best: (T, i64), cell: (T, i64)) -> (T, i64) {
+fn larger<T: Float>(best: (T, u32), cell: (T, u32)) -> (T, u32) {
     let better = (cell.0 > best.0) | cell.0.is_nan();
     (if better { cell.0 } else { best.0 }, if better { cell.1 } else { best.1 })
 }
 
-/// 2x2 windows side by side. Without branches, which the data would take at random.
+/// Windows whose cells are compared before their places are written.
+const WINDOWS: usize = 64;
+
+/// 2x2 windows side by side. Without branches, which the data would take at random, and with the place in the window,
+/// as wide as a single-precision number, until all are compared: vectors of numbers of one width are fast.
 fn halve<T: Float>(shape: &PoolShape, input: &[T], output: &mut [T], indices: &mut [i64]) {
     let [_, _, width] = shape.input;
     let [_, _, columns] = shape.output;
     let rows = output.chunks_exact_mut(columns).zip(indices.chunks_exact_mut(columns));
     for ((first, upper, lower), (output, indices)) in row_pairs(shape, input).zip(rows) {
-        let [upper, lower] = [upper, lower].map(|row| row.as_chunks::<2>().0);
-        vectorize(|| {
-            let windows = upper.iter().zip(lower).enumerate();
-            let results = output.iter_mut().zip(indices);
-            for ((x, ([a, b], [c, d])), (output, index)) in windows.zip(results) {
-                let [corner, below] = [0, width].map(|down| (first + 2 * x + down) as i64);
-                let best = larger((*a, corner), (*b, corner + 1));
-                let best = larger(best, (*c, below));
-                (*output, *index) = larger(best, (*d, below + 1));
-            }
-        });
+        let blocks = upper.chunks(2 * WINDOWS).zip(lower.chunks(2 * WINDOWS));
+        let results = output.chunks_mut(WINDOWS).zip(indices.chunks_mut(WINDOWS));
+        let firsts = (first..).step_by(2 * WINDOWS);
+        for ((first, (upper, lower)), (output, indices)) in firsts.zip(blocks).zip(results) {
+            halve_block(first as i64, width as i64, [upper, lower], (output, indices));
+        }
     }
+}
+
+/// [`halve`] for some windows of a row, the upper left cell of whose first is `first`.
+fn halve_block<T: Float>(
+    first: i64,
+    width: i64,
+    rows: [&[T]; 2],
+    (output, indices): (&mut [T], &mut [i64]),
+) {
+    let mut numbers = [0; WINDOWS];
+    let numbers = &mut numbers[..output.len()];
+    vectorize(|| {
+        let [upper, lower] = rows.map(|row| row.as_chunks::<2>().0);
+        let windows = upper.iter().zip(lower);
+        let results = output.iter_mut().zip(&mut *numbers);
+        for (([a, b], [c, d]), (output, number)) in windows.zip(results) {
+            let best = larger(larger((*a, 0), (*b, 1)), (*c, 2));
+            (*output, *number) = larger(best, (*d, 3));
+        }
+    });
+    vectorize(|| {
+        for ((x, index), &number) in (0..).zip(indices).zip(&*numbers) {
+            *index = first + 2 * x + i64::from(number & 1) + width * i64::from(number >> 1);
+        }
+    });
 }
