@@ -4,6 +4,8 @@
 //! has. [`vectorize`] compiles the loop that it is given a second time with AVX2 and takes that where it can.
 //! It changes no result: wider vectors do the same additions and multiplications, which are not contracted.
 
+use std::sync::OnceLock;
+
 /// Runs `work` with the widest vectors that this processor has. `work` should be a loop over slices, in a closure
 /// that nothing else calls, so that it is compiled into each variant.
 ///
@@ -50,17 +52,63 @@ macro_rules! vectorized {
 }
 pub(crate) use vectorized;
 
-/// Whether the kernels for AVX2 and fused multiply-add may be used: the processor has both, and the environment
-/// does not say `STRIATE_KERNEL=portable`.
+/// What kernels may use of a processor, each level all of those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(crate) enum Level {
+    /// What every processor has.
+    Portable,
+    /// AVX2 and fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// The name that `STRIATE_KERNEL` and listings use.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// The levels that this processor has, the highest last.
+    pub(crate) fn available() -> Vec<Self> {
+        let mut levels = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            levels.push(Self::Avx2);
+            if is_x86_feature_detected!("avx512f") {
+                levels.push(Self::Avx512);
+            }
+        }
+        levels
+    }
+}
+
+/// The level of the kernels of this process: the one that the environment variable `STRIATE_KERNEL` names when it is first
+/// asked for, if the processor has it, or else the highest.
+#[inline]
+pub(crate) fn level() -> Level {
+    static LEVEL: OnceLock<Level> = OnceLock::new();
+    *LEVEL.get_or_init(|| {
+        let available = Level::available();
+        let named = std::env::var_os("STRIATE_KERNEL")
+            .and_then(|name| available.iter().find(|level| name == level.name()));
+        *named.or(available.last()).unwrap_or(&Level::Portable)
+    })
+}
+
+/// Whether kernels may use AVX2.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn available() -> bool {
-    use std::sync::OnceLock;
-    static AVAILABLE: OnceLock<bool> = OnceLock::new();
-    *AVAILABLE.get_or_init(|| {
-        let portable = std::env::var_os("STRIATE_KERNEL").is_some_and(|name| name == "portable");
-        !portable && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
-    })
+    level() >= Level::Avx2
 }
 
 /// # Safety

@@ -30,9 +30,11 @@ const TASKS: usize = 16;
 const FEW_PAIRS: usize = 4;
 /// The fewest input and output channels over which the transforms of Winograd's algorithm spread.
 const TRANSFORM_CHANNELS: usize = 8;
-/// The share of the outputs of its tiles that a convolution must use for Winograd's algorithm to pay, which saves three
-/// quarters of the products where it uses all.
-const TILE_USE: f64 = 0.5;
+/// The share of the plain algorithm's products with which Winograd's algorithm pays in spite of its transforms.
+const PRODUCTS: f64 = 0.5;
+/// How many times as large as its output's gradient an input may be for the convolution with the flipped kernel to pay,
+/// most of whose products there would be with padding.
+const SPARSE_GRADIENT: usize = 2;
 
 /// The ways to compute a convolution. All give the same result up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,7 @@ impl Algorithm {
         } else if inputs.min(outputs) >= TRANSFORM_CHANNELS
             && WINOGRAD.load(Ordering::Relaxed)
             && Self::Winograd.applies::<T>(shape)
-            && winograd::tile_use(shape) >= TILE_USE
+            && winograd::products(shape) <= PRODUCTS
         {
             Self::Winograd
         } else {
@@ -156,15 +158,16 @@ pub fn input_gradient_by<T: Float>(
     if grad_input.is_empty() {
         return;
     }
+    let cells = |sizes: [usize; 3]| sizes.iter().product::<usize>();
     match (algorithm, shape.flipped()) {
         (Algorithm::Direct, _) => direct::input_gradient(shape, grad_output, weight, grad_input),
         (Algorithm::Winograd, Some(flipped)) => {
             winograd::input_gradient(&flipped, grad_output, weight, grad_input)
         }
-        (_, Some(flipped)) => {
+        (_, Some(flipped)) if cells(shape.input) <= SPARSE_GRADIENT * cells(shape.output) => {
             im2col::convolve_flipped(&flipped, grad_output, weight, grad_input);
         }
-        (_, None) => im2col::input_gradient(shape, grad_output, weight, grad_input),
+        _ => im2col::input_gradient(shape, grad_output, weight, grad_input),
     }
 }
 

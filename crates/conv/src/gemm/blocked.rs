@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::kernel::{Kernel, LARGEST_TILE};
+use super::kernel::{Kernel, LARGEST_TILE, Panels};
 use super::pack::{Factor, Packed, even};
 use super::{MatrixMut, Update, cuts};
 use crate::buffer::Buffer;
@@ -72,17 +72,18 @@ fn block<T: Float>(
     let row_stride = c.row_stride() as usize;
     for (b, column) in b.chunks_exact(depth * kernel.columns).zip((0..n).step_by(kernel.columns)) {
         for (a, row) in a.chunks_exact(depth * kernel.rows).zip((0..m).step_by(kernel.rows)) {
+            let panels = Panels { depth, a, b, b_stride: kernel.columns };
             let (rows, columns) = (kernel.rows.min(m - row), kernel.columns.min(n - column));
             if (rows, columns) == (kernel.rows, kernel.columns) {
                 // SAFETY: the tile lies within the dimensions of `c`, which is borrowed exclusively.
                 unsafe {
                     let place = c.as_mut_ptr().add(row * row_stride + column);
-                    kernel.tile_at(depth, [a, b], place, row_stride, add);
+                    kernel.tile_at(panels, place, row_stride, add);
                 }
                 continue;
             }
             let mut tile = [T::ZERO; LARGEST_TILE];
-            kernel.tile(depth, [a, b], &mut tile, kernel.columns, false);
+            kernel.tile(panels, &mut tile, kernel.columns, false);
             for (i, sums) in tile.chunks_exact(kernel.columns).take(rows).enumerate() {
                 let target = &mut c.row_mut(row + i)[column..][..columns];
                 for (target, &sum) in target.iter_mut().zip(sums) {

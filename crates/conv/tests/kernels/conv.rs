@@ -212,6 +212,10 @@ fn large_shapes() -> Vec<ConvShape> {
         conv(ConvSpec::new([5, 5]).dilation([2, 3]), [19, 3, 24, 23], 8),
         conv(k3.groups(24), [2, 24, 30, 33], 48),
         conv(k3.groups(24).stride([2, 3]), [2, 48, 30, 33], 48),
+        // Several blocks of taps, tiles that reach beyond the output, tasks of several images and images of several tasks.
+        conv(ConvSpec::new([5, 5]).padding([2, 2]), [3, 20, 50, 23], 17),
+        conv(ConvSpec::new([9, 9]).padding([4, 4]), [2, 9, 31, 100], 12),
+        conv(ConvSpec::new([4, 7]).padding([1, 2]), [5, 33, 9, 6], 10),
     ]
 }
 

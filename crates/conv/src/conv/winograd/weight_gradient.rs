@@ -2,98 +2,170 @@
 //!
 //! The forward pass is linear in the weight at each point, so its adjoint runs through the same points: tiles of the
 //! output's gradient go through the transpose of the output's transform, are multiplied with the points of the
-//! input's tiles, summed over all tiles, and go through the transpose of the weight's transform.
+//! input's tiles, summed over all tiles, and go through the transpose of the weight's transform. For each block of
+//! taps the tiles of the input are those that it reads, an offset away.
 //!
-//! The sum over the tiles is the depth of the products. Blocks of tiles are added to the sums one after another; within
+//! The sum over the tiles is the depth of the products. Groups of tiles are added to the sums one after another; within
 //! one, channels are transformed in parallel and then points are multiplied in parallel.
 
 use rayon::prelude::*;
 
 use super::transform::{
-    LANES, POINTS, STEP, Square, TILE, gradient_points, input_points, taps_of, zeros,
+    LANES, Square, TAPS, Transform, gradient_points, input_points, taps_of, zeros,
 };
-use super::{Piece, gather, grid, panels_of, windows};
+use super::{Grid, Piece, gather, panels_of};
 use crate::buffer::Buffer;
 use crate::element::Float;
+use crate::gemm::kernel::Panels;
 use crate::geometry::ConvShape;
 use crate::unfold::Staged;
 
-/// Bytes that the points of a block of tiles may take, of both factors together.
-const BLOCK_BYTES: usize = 8 << 20;
-/// The fewest tiles of a block, and the most: longer sums would round worse.
-const BLOCK_TILES: [usize; 2] = [64, 512];
-/// Taps of a kernel.
-const TAPS: usize = 9;
+/// Bytes that the points of a group of tiles may take, of both factors together.
+const GROUP_BYTES: usize = 8 << 20;
+/// The fewest tiles of a group, and the most: longer sums would round worse.
+const GROUP_TILES: [usize; 2] = [64, 512];
 
-/// See [`crate::conv::weight_gradient`].
-pub(crate) fn weight_gradient<T: Float>(
+/// See [`crate::conv::weight_gradient`]; of input and output's gradient.
+pub(super) fn weight_gradient<T: Float, F, const STEP: usize, const TILE: usize>(
+    by: F,
     shape: &ConvShape,
-    input: &[T],
-    grad_output: &[T],
+    [input, grad_output]: [&[T]; 2],
     grad_weight: &mut [T],
-) {
+) where
+    F: Transform<STEP, TILE>,
+{
+    let points = TILE * TILE;
     let (kernel, [inputs, outputs]) = (T::kernel(), [shape.in_channels, shape.out_channels]);
+    let (grid, taps) = (Grid::of(shape), shape.spec.kernel.iter().product::<usize>());
     let columns = inputs.div_ceil(LANES);
-    let row_len = columns * kernel.rows * LANES;
-    let tile_bytes = POINTS * (inputs + outputs) * size_of::<T>();
-    let tiles = (BLOCK_BYTES / tile_bytes).clamp(BLOCK_TILES[0], BLOCK_TILES[1]);
+    // `[blocks of taps][panels of inputs][rows][LANES]`
+    let row_len = grid.offsets().count() * columns * kernel.rows * LANES;
+    let tile_bytes = points * (inputs + outputs) * size_of::<T>();
+    let tiles = (GROUP_BYTES / tile_bytes).clamp(GROUP_TILES[0], GROUP_TILES[1]);
 
-    // `[panels of outputs][points][panels of inputs][rows][LANES]`
-    let mut sums = Buffer::filled(outputs.div_ceil(kernel.rows) * POINTS * row_len, T::ZERO);
-    for pieces in blocks(shape, tiles) {
-        let left = Points::of_gradient(shape, grad_output, &pieces);
-        let right = Points::of_input(shape, input, &pieces);
+    // `[panels of outputs][points][row_len]`
+    let mut sums = Buffer::filled(outputs.div_ceil(kernel.rows) * points * row_len, T::ZERO);
+    for pieces in groups(shape, tiles) {
+        let windows = grid.windows(shape, TILE);
+        let of_input = |cells: &Square<T, TILE>, points: &mut Square<T, TILE>| {
+            input_points(by, cells, points);
+        };
+        let halo = grid.blocks[0] - 1;
+        let right = Points::new(&windows, input, (&pieces, halo, LANES), of_input);
+        let windows = gradient_windows(&grid, shape);
+        let of_gradient = |cells: &Square<T, STEP>, points: &mut Square<T, TILE>| {
+            gradient_points(by, cells, points);
+        };
+        let left = Points::new(&windows, grad_output, (&pieces, 0, kernel.rows), of_gradient);
+        let runs = runs(&grid, &pieces);
         sums.par_chunks_exact_mut(row_len).enumerate().for_each(|(index, sums)| {
-            let (panel, point) = (index / POINTS, index % POINTS);
-            for (column, sums) in sums.chunks_exact_mut(kernel.rows * LANES).enumerate() {
-                let panels = [left.panel(panel, point), right.panel(column, point)];
-                kernel.tile(left.tiles, panels, sums, LANES, true);
+            let (panel, point) = (index / points, index % points);
+            let a = left.panel(panel, [point, points]);
+            let tiles_of_sums = sums.chunks_exact_mut(kernel.rows * LANES);
+            let places = grid.offsets().flat_map(|offset| (0..columns).map(move |c| (offset, c)));
+            for ((offset, column), sums) in places.zip(tiles_of_sums) {
+                let b = right.panel(column, [point, points]);
+                for &[from, to, depth] in &runs {
+                    let panels = Panels {
+                        depth,
+                        a: &a[from * kernel.rows..],
+                        b: &b[(to + offset) * LANES..],
+                        b_stride: LANES,
+                    };
+                    kernel.tile(panels, sums, LANES, true);
+                }
             }
         });
     }
-    let rows = grad_weight.par_chunks_mut(kernel.rows * inputs * TAPS);
-    rows.zip(sums.par_chunks_exact(POINTS * row_len)).for_each(|(weights, sums)| {
-        for (row, weights) in weights.chunks_exact_mut(inputs * TAPS).enumerate() {
-            finish(sums, [row, row_len], weights);
+    let rows = grad_weight.par_chunks_mut(kernel.rows * inputs * taps);
+    rows.zip(sums.par_chunks_exact(points * row_len)).for_each(|(weights, sums)| {
+        for (row, weights) in weights.chunks_exact_mut(inputs * taps).enumerate() {
+            finish(by, shape, (sums, row), weights);
         }
     });
 }
 
-/// Transforms the sums of one output channel into its taps, `[in_channels, taps]`.
-fn finish<T: Float>(sums: &[T], [row, row_len]: [usize; 2], weights: &mut [T]) {
-    let kernel = T::kernel();
-    let (mut points, mut taps) = (zeros::<T, TILE>(), zeros::<T, 3>());
-    for (column, weights) in weights.chunks_mut(LANES * TAPS).enumerate() {
-        for (point, values) in points.as_flattened_mut().iter_mut().enumerate() {
-            let place = point * row_len + (column * kernel.rows + row) * LANES;
-            values.copy_from_slice(&sums[place..][..LANES]);
+/// Transforms the sums of one output channel, a row of a panel, into its taps, `[in_channels, taps]`.
+fn finish<T: Float, F, const STEP: usize, const TILE: usize>(
+    by: F,
+    shape: &ConvShape,
+    (sums, row): (&[T], usize),
+    weights: &mut [T],
+) where
+    F: Transform<STEP, TILE>,
+{
+    let (kernel, grid) = (T::kernel(), Grid::of(shape));
+    let taps: usize = shape.spec.kernel.iter().product();
+    let row_len = sums.len() / (TILE * TILE);
+    let columns = shape.in_channels.div_ceil(LANES);
+    let (mut points, mut of_block) = (zeros::<T, TILE>(), zeros::<T, TAPS>());
+    let mut lanes = vec![[T::ZERO; LANES]; taps];
+    for (column, weights) in weights.chunks_mut(LANES * taps).enumerate() {
+        for block in 0..grid.offsets().count() {
+            for (point, values) in points.as_flattened_mut().iter_mut().enumerate() {
+                let tile = block * columns + column;
+                let place = point * row_len + (tile * kernel.rows + row) * LANES;
+                values.copy_from_slice(&sums[place..][..LANES]);
+            }
+            taps_of(by, &points, &mut of_block);
+            for (place, values) in of_block.as_flattened().iter().enumerate() {
+                if let Some(tap) = grid.tap(shape, block, [place / TAPS, place % TAPS]) {
+                    lanes[tap] = *values;
+                }
+            }
         }
-        taps_of(&points, &mut taps);
-        let count = weights.len() / TAPS;
-        let lanes: [&[T]; TAPS] = std::array::from_fn(|tap| &taps[tap / 3][tap % 3][..count]);
+        let count = weights.len() / taps;
+        let lanes: Vec<&[T]> = lanes.iter().map(|lane| &lane[..count]).collect();
         kernel.interleave(&lanes, weights);
     }
 }
 
-/// Whole rows of tiles, of one image or of several, in blocks of about so many.
-fn blocks(shape: &ConvShape, tiles: usize) -> Vec<Vec<Piece>> {
-    let [height, width] = grid(shape);
-    let rows = (tiles / width).clamp(1, height);
-    let (mut blocks, mut room) = (Vec::<Vec<Piece>>::new(), 0);
+/// Whole rows of tiles, of one image or of several, in groups of about so many.
+fn groups(shape: &ConvShape, tiles: usize) -> Vec<Vec<Piece>> {
+    let Grid { rows: all_rows, columns, .. } = Grid::of(shape);
+    let rows = (tiles / columns).clamp(1, all_rows);
+    let (mut groups, mut room) = (Vec::<Vec<Piece>>::new(), 0);
     for image in 0..shape.batch {
-        for first in (0..height).step_by(rows) {
-            let tiles_of_piece = first * width..height.min(first + rows) * width;
-            if tiles_of_piece.len() > room {
-                blocks.push(Vec::new());
-                room = tiles.max(tiles_of_piece.len());
+        for first in (0..all_rows).step_by(rows) {
+            let rows = first..all_rows.min(first + rows);
+            let len = rows.len() * columns;
+            if len > room {
+                groups.push(Vec::new());
+                room = tiles.max(len);
             }
-            room -= tiles_of_piece.len();
-            if let Some(block) = blocks.last_mut() {
-                block.push(Piece { image, tiles: tiles_of_piece });
+            room -= len;
+            if let Some(group) = groups.last_mut() {
+                group.push(Piece { image, rows });
             }
         }
     }
-    blocks
+    groups
+}
+
+/// The tiles of the output's gradient are windows, too: side by side.
+fn gradient_windows(grid: &Grid, shape: &ConvShape) -> ConvShape {
+    let mut windows = grid.windows(shape, grid.step);
+    (windows.in_channels, windows.input) = (shape.out_channels, shape.output);
+    windows.spec.padding = [[0; 2]; 3];
+    windows
+}
+
+/// Stretches of the list of tiles along which products are summed: the first tile among those of the gradient and among
+/// those of the input, and how many. The latter have rows between the pieces that only other blocks of taps read.
+fn runs(grid: &Grid, pieces: &[Piece]) -> Vec<[usize; 3]> {
+    let mut runs: Vec<[usize; 3]> = Vec::new();
+    let (mut from, mut to) = (0, 0);
+    for Piece { rows, .. } in pieces {
+        // The last tiles of the last row have no outputs, and other blocks would read beyond the piece for them.
+        let len = (rows.len() - 1) * grid.columns + grid.width;
+        match runs.last_mut() {
+            Some([a, b, before]) if *a + *before == from && *b + *before == to => *before += len,
+            _ => runs.push([from, to, len]),
+        }
+        from += rows.len() * grid.columns;
+        to += grid.input_rows(rows).len() * grid.columns;
+    }
+    runs
 }
 
 /// The points of some tiles in panels whose lanes are channels, `[panels][points][tiles][width]`, with [`point_len`]
@@ -105,42 +177,30 @@ struct Points<T: Float> {
 }
 
 impl<T: Float> Points<T> {
-    fn of_input(shape: &ConvShape, input: &[T], pieces: &[Piece]) -> Self {
-        let windows = windows(shape);
-        Self::new(&windows, input, (pieces, LANES), |cells: &Square<T, TILE>, points| {
-            input_points(cells, points);
-        })
-    }
-
-    fn of_gradient(shape: &ConvShape, grad_output: &[T], pieces: &[Piece]) -> Self {
-        // The tiles of the gradient are windows, too: four by four, side by side.
-        let mut windows = windows(shape);
-        (windows.in_channels, windows.input) = (shape.out_channels, shape.output);
-        windows.spec.kernel = windows.spec.stride;
-        windows.spec.padding = [[0; 2]; 3];
-        let width = T::kernel().rows;
-        Self::new(&windows, grad_output, (pieces, width), |cells: &Square<T, STEP>, points| {
-            gradient_points(cells, points);
-        })
-    }
-
-    fn new<const N: usize>(
+    /// The points of the rows of tiles of the pieces, and of some more below each.
+    fn new<const CELLS: usize, const TILE: usize>(
         windows: &ConvShape,
         images: &[T],
-        (pieces, width): (&[Piece], usize),
-        points_of: impl Fn(&Square<T, N>, &mut Square<T, TILE>) + Sync,
+        (pieces, halo, width): (&[Piece], usize, usize),
+        points_of: impl Fn(&Square<T, CELLS>, &mut Square<T, TILE>) + Sync,
     ) -> Self {
-        let channels = windows.in_channels;
-        let tiles: usize = pieces.iter().map(|piece| piece.tiles.len()).sum();
+        let (channels, columns) = (windows.in_channels, windows.output[2]);
+        let image_len = windows.input_len() / windows.batch;
+        let tiles: usize = pieces.iter().map(|piece| (piece.rows.len() + halo) * columns).sum();
         let point_len = point_len(tiles);
-        let panel_len = POINTS * point_len * width;
+        let panel_len = TILE * TILE * point_len * width;
         let mut values = Buffer::for_overwrite(channels.div_ceil(width) * panel_len);
         let places = values.par_chunks_exact_mut(panel_len).enumerate();
         places.for_each(|(panel, place)| {
             let group = panel * width..channels.min((panel + 1) * width);
-            let staged = stage(windows, images, pieces, group.clone());
+            let stage = |Piece { image, rows }: &Piece| {
+                let planes = &images[image * image_len..][..image_len];
+                let tiles = rows.start * columns..(rows.end + halo) * columns;
+                Staged::new(windows, planes, group.clone(), tiles, LANES)
+            };
+            let staged: Vec<_> = pieces.iter().map(stage).collect();
             // The cells of a panel of tiles and what a copy of fixed length writes too much.
-            let mut cells = vec![zeros::<T, N>(); 2];
+            let mut cells = vec![zeros::<T, CELLS>(); 2];
             // Lanes without a channel stay zero.
             let mut points = vec![zeros::<T, TILE>(); width];
             for (number, panel) in panels_of(&staged).iter().enumerate() {
@@ -150,7 +210,7 @@ impl<T: Float> Points<T> {
                 }
                 let first = number * LANES;
                 let count = LANES.min(tiles - first);
-                for point in 0..POINTS {
+                for point in 0..TILE * TILE {
                     let mut lanes: [&[T]; LANES] = [&[]; LANES];
                     for (lane, points) in lanes.iter_mut().zip(&points) {
                         *lane = &points.as_flattened()[point][..count];
@@ -163,8 +223,9 @@ impl<T: Float> Points<T> {
         Self { values, tiles, width }
     }
 
-    fn panel(&self, panel: usize, point: usize) -> &[T] {
-        let first = (panel * POINTS + point) * point_len(self.tiles);
+    /// A panel at a point, of so many.
+    fn panel(&self, panel: usize, [point, points]: [usize; 2]) -> &[T] {
+        let first = (panel * points + point) * point_len(self.tiles);
         &self.values[first * self.width..][..self.tiles * self.width]
     }
 }
@@ -173,19 +234,4 @@ impl<T: Float> Points<T> {
 /// same few sets of the cache.
 fn point_len(tiles: usize) -> usize {
     tiles | 1
-}
-
-/// Stages some channels of each piece.
-fn stage<T: Float>(
-    windows: &ConvShape,
-    images: &[T],
-    pieces: &[Piece],
-    channels: std::ops::Range<usize>,
-) -> Vec<Staged<T>> {
-    let image_len = windows.in_channels * windows.input.iter().product::<usize>();
-    let stage = |Piece { image, tiles }: &Piece| {
-        let planes = &images[image * image_len..][..image_len];
-        Staged::new(windows, planes, channels.clone(), tiles.clone(), LANES)
-    };
-    pieces.iter().map(stage).collect()
 }

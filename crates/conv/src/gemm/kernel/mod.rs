@@ -1,0 +1,289 @@
+//! The innermost loop of every product, once for each instruction set.
+//!
+//! A microkernel multiplies a panel of `A` with a panel of `B` and keeps the whole result, a small tile
+//! of `C`, in registers: for each step of the depth it loads one row of the panel of `B`, and multiplies it
+//! with each of the panel of `A`'s values. With `rows * columns` multiply-adds for `rows + columns` loads, the
+//! loads hide behind the arithmetic. The tile is as large as the register file asks for: 6 x 2 vectors of
+//! accumulators out of AVX2's 16 registers, 8 out of AVX-512's 32, which loads from memory cost nothing (Goto and van de Geijn 2008; Van Zee and van de Geijn 2015).
+//!
+//! Which kernel a type uses is decided once, by what the processor has. Setting the environment variable
+//! `STRIATE_KERNEL=portable` before the first product forces the one that every processor can run.
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::sync::OnceLock;
+
+use crate::simd::{self, Level};
+
+/// The most rows and columns of a tile of any kernel.
+pub(crate) const LARGEST_TILE: usize = 8 * 16;
+
+/// What a microkernel multiplies: a panel of `A`, `[depth][rows]`, and `depth` rows of `B`, `b_stride` apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels<'a, T> {
+    pub(crate) depth: usize,
+    pub(crate) a: &'a [T],
+    pub(crate) b: &'a [T],
+    pub(crate) b_stride: usize,
+}
+
+/// `c = a b`, or `c += a b`, of panels and a tile, the rows of `B` and of the tile being some strides apart:
+/// `depth, a, b, c, [b_stride, row_stride], add`.
+type Run<T> = unsafe fn(usize, *const T, *const T, *mut T, [usize; 2], bool);
+
+/// A microkernel and the tile that it computes.
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct Kernel<T> {
+    /// What listings call it.
+    pub name: &'static str,
+    /// Rows of the tile: the width of a panel of `A`.
+    pub rows: usize,
+    /// Columns of the tile: the width of a panel of `B`.
+    pub columns: usize,
+    run: Run<T>,
+    interleave: Interleave<T>,
+}
+
+/// `rows[k][i] = lanes[i][k]` for lanes of `steps` elements: `lanes, steps, rows`.
+type Interleave<T> = unsafe fn(&[&[T]], usize, *mut T);
+
+impl<T> Kernel<T> {
+    /// Writes a panel from its lanes, as many as it is wide: `panel[k][i] = lanes[i][k]`.
+    ///
+    /// # Panics
+    /// If the lanes are not all of one length, or the panel is not of their size.
+    #[inline]
+    pub(crate) fn interleave(&self, lanes: &[&[T]], panel: &mut [T]) {
+        let steps = lanes[0].len();
+        assert!(lanes.iter().all(|lane| lane.len() == steps) && panel.len() == steps * lanes.len());
+        // SAFETY: the lanes have `steps` elements each, and the panel has room for all of them.
+        unsafe { (self.interleave)(lanes, steps, panel.as_mut_ptr()) }
+    }
+
+    /// Multiplies two panels into the tile of `c` that starts at its first element, and whose rows are `row_stride`
+    /// apart.
+    ///
+    /// # Panics
+    /// If a slice is too short for the panels or for the tile.
+    #[inline]
+    pub(crate) fn tile(&self, panels: Panels<'_, T>, c: &mut [T], row_stride: usize, add: bool) {
+        assert!(
+            row_stride >= self.columns && c.len() >= (self.rows - 1) * row_stride + self.columns
+        );
+        // SAFETY: the tile's rows lie in `c`, which is borrowed exclusively.
+        unsafe { self.tile_at(panels, c.as_mut_ptr(), row_stride, add) }
+    }
+
+    /// The same with the tile behind a pointer, for matrices that share their rows with other threads.
+    ///
+    /// # Safety
+    /// `rows` rows of `columns` elements, `row_stride` apart from `c`, must be the caller's to write.
+    #[inline]
+    pub(crate) unsafe fn tile_at(
+        &self,
+        Panels { depth, a, b, b_stride }: Panels<'_, T>,
+        c: *mut T,
+        row_stride: usize,
+        add: bool,
+    ) {
+        let b_len = depth.checked_sub(1).map_or(0, |last| last * b_stride + self.columns);
+        assert!(a.len() >= depth * self.rows && b.len() >= b_len);
+        // SAFETY: the panels hold `depth` rows each, the caller vouches for the tile, and the kernel was chosen
+        // because this processor has the instructions that it uses.
+        unsafe { (self.run)(depth, a.as_ptr(), b.as_ptr(), c, [b_stride, row_stride], add) }
+    }
+}
+
+/// The kernel for `f32` on this processor.
+pub(crate) fn f32_kernel() -> &'static Kernel<f32> {
+    static KERNEL: OnceLock<Kernel<f32>> = OnceLock::new();
+    KERNEL.get_or_init(|| f32_kernel_for(simd::level()))
+}
+
+/// The kernel for `f64` on this processor.
+pub(crate) fn f64_kernel() -> &'static Kernel<f64> {
+    static KERNEL: OnceLock<Kernel<f64>> = OnceLock::new();
+    KERNEL.get_or_init(|| f64_kernel_for(simd::level()))
+}
+
+/// The kernel for `f32` on a processor of a level.
+fn f32_kernel_for(level: Level) -> Kernel<f32> {
+    let name = level.name();
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => Kernel {
+            name,
+            rows: 8,
+            columns: 16,
+            run: x86::avx512_f32,
+            interleave: x86::avx2_interleave,
+        },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => Kernel {
+            name,
+            rows: 6,
+            columns: 16,
+            run: x86::avx2_f32,
+            interleave: x86::avx2_interleave,
+        },
+        Level::Portable => portable(),
+    }
+}
+
+/// The kernel for `f64` on a processor of a level.
+fn f64_kernel_for(level: Level) -> Kernel<f64> {
+    let (name, interleave) = (level.name(), interleave::<f64>);
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => Kernel { name, rows: 8, columns: 8, run: x86::avx512_f64, interleave },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => Kernel { name, rows: 6, columns: 8, run: x86::avx2_f64, interleave },
+        Level::Portable => portable(),
+    }
+}
+
+/// The kernel that every processor can run.
+pub(crate) fn portable<T: PortableFloat>() -> Kernel<T> {
+    Kernel {
+        name: Level::Portable.name(),
+        rows: 4,
+        columns: 8,
+        run: portable_tile::<T>,
+        interleave: interleave::<T>,
+    }
+}
+
+/// What the portable kernel needs of a number.
+pub(crate) trait PortableFloat:
+    Copy + std::ops::Mul<Output = Self> + std::ops::AddAssign + Default
+{
+}
+impl PortableFloat for f32 {}
+impl PortableFloat for f64 {}
+
+/// Interleaves element by element.
+///
+/// # Safety
+/// See [`Interleave`].
+unsafe fn interleave<T: Copy>(lanes: &[&[T]], steps: usize, rows: *mut T) {
+    // SAFETY: there are `steps` rows as wide as there are lanes.
+    let rows = unsafe { std::slice::from_raw_parts_mut(rows, steps * lanes.len()) };
+    for (k, row) in rows.chunks_exact_mut(lanes.len()).enumerate() {
+        for (to, lane) in row.iter_mut().zip(lanes) {
+            *to = lane[k];
+        }
+    }
+}
+
+/// # Safety
+/// See [`Run`].
+unsafe fn portable_tile<T: PortableFloat>(
+    depth: usize,
+    a: *const T,
+    b: *const T,
+    c: *mut T,
+    [b_stride, row_stride]: [usize; 2],
+    add: bool,
+) {
+    let mut sums = [[T::default(); 8]; 4];
+    for k in 0..depth {
+        // SAFETY: the panels hold `depth` rows of 4 and of 8 elements.
+        let (a, b) =
+            unsafe { (*a.add(4 * k).cast::<[T; 4]>(), *b.add(b_stride * k).cast::<[T; 8]>()) };
+        for (sums, a) in sums.iter_mut().zip(a) {
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum += a * b;
+            }
+        }
+    }
+    for (i, sums) in sums.into_iter().enumerate() {
+        // SAFETY: the tile has 4 rows of 8 elements, `row_stride` apart.
+        let row = unsafe { &mut *c.add(i * row_stride).cast::<[T; 8]>() };
+        for (c, sum) in row.iter_mut().zip(sums) {
+            if add {
+                *c += sum;
+            } else {
+                *c = sum;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::element::Float;
+
+    /// Against the definition, on integers, for which the order of a sum does not matter.
+    fn check<T: Float>(kernel: &Kernel<T>) {
+        let Kernel { rows, columns, .. } = *kernel;
+        assert!(rows * columns <= LARGEST_TILE, "{} has too large a tile", kernel.name);
+        let value = |i: usize| T::from_f64((i * 37 % 19) as f64 - 9.0);
+        for depth in [0, 1, 2, 7, 193] {
+            for (add, gap) in [(false, 0), (true, 3)] {
+                let (stride, b_stride) = (columns + gap, columns + 2 * gap);
+                let a: Vec<T> = (0..depth * rows).map(value).collect();
+                let b: Vec<T> = (0..depth * b_stride).map(|i| value(i + 5)).collect();
+                let mut c: Vec<T> = (0..rows * stride).map(|i| value(i + 11)).collect();
+                let before = c.clone();
+                kernel.tile(Panels { depth, a: &a, b: &b, b_stride }, &mut c, stride, add);
+                for (i, (&c, &before)) in c.iter().zip(&before).enumerate() {
+                    let (row, column) = (i / stride, i % stride);
+                    let sum: T = (0..depth)
+                        .map(|k| a[k * rows + row] * b[k * b_stride + column.min(columns - 1)])
+                        .sum();
+                    let start = if add { before } else { T::ZERO };
+                    let expected = if column < columns { start + sum } else { before };
+                    assert_eq!(c, expected, "{} at [{row}, {column}], depth {depth}", kernel.name);
+                }
+            }
+        }
+    }
+
+    fn check_interleaving<T: Float>(kernel: &Kernel<T>) {
+        for width in [kernel.rows, kernel.columns, 4, 9, 12] {
+            for steps in [1, 7, 8, 9, 16, 23, 64] {
+                let value = |i: usize, k: usize| T::from_f64((100 * i + k) as f64);
+                let lanes: Vec<Vec<T>> =
+                    (0..width).map(|i| (0..steps).map(|k| value(i, k)).collect()).collect();
+                let lanes: Vec<&[T]> = lanes.iter().map(|lane| &lane[..]).collect();
+                let mut panel = vec![T::NAN; width * steps];
+                kernel.interleave(&lanes, &mut panel);
+                for (at, &got) in panel.iter().enumerate() {
+                    assert_eq!(
+                        got,
+                        value(at % width, at / width),
+                        "{} {width} {steps}",
+                        kernel.name
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_interleaves() {
+        for level in Level::available() {
+            check_interleaving::<f32>(&f32_kernel_for(level));
+            check_interleaving::<f64>(&f64_kernel_for(level));
+        }
+    }
+
+    #[test]
+    fn every_kernel_multiplies() {
+        for level in Level::available() {
+            check::<f32>(&f32_kernel_for(level));
+            check::<f64>(&f64_kernel_for(level));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "assertion failed")]
+    fn short_panels_are_refused() {
+        let kernel = portable::<f32>();
+        let panels = Panels { depth: 2, a: &[0.0; 8], b: &[0.0; 15], b_stride: 8 };
+        kernel.tile(panels, &mut [0.0; 32], 8, false);
+    }
+}

@@ -1,0 +1,141 @@
+//! Microkernels for the vector extensions of x86.
+//!
+//! AVX2: 6 rows of two vectors fill 12 of 16 registers; two more hold a row of `B`, one a broadcast value of `A`. AVX-512:
+//! 8 rows of one vector, which most numbers of channels are multiples of; a multiply-add takes its value of `A` from memory.
+
+use std::arch::x86_64::*;
+
+/// Interleaves in blocks of eight lanes by eight steps, which are transposed in registers.
+///
+/// # Safety
+/// See [`super::Interleave`]; the processor must have AVX2.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn avx2_interleave(lanes: &[&[f32]], steps: usize, rows: *mut f32) {
+    let width = lanes.len();
+    for (block, lanes) in lanes.chunks(8).enumerate() {
+        let mut k = 0;
+        // A store writes eight lanes, or four. Where there are others, it runs over into the next row, which is
+        // written later; so that there is one, the last steps are left to the loop below, and so are the last
+        // lanes of rows that begin with other blocks.
+        let whole = matches!(lanes.len(), 4 | 8);
+        while (k + 8 <= steps && whole) || (k + 8 < steps && block == 0) {
+            // SAFETY: every lane has elements `k..k + 8`; a missing one stands for the first. Row `k + 7`
+            // is followed by another, or has just the lanes that are stored.
+            unsafe {
+                let load =
+                    |i: usize| _mm256_loadu_ps(lanes.get(i).unwrap_or(&lanes[0]).as_ptr().add(k));
+                let block_rows = transpose([0, 1, 2, 3, 4, 5, 6, 7].map(load));
+                for (i, row) in block_rows.into_iter().enumerate() {
+                    let place = rows.add((k + i) * width + 8 * block);
+                    match lanes.len() {
+                        4 => _mm_storeu_ps(place, _mm256_castps256_ps128(row)),
+                        _ => _mm256_storeu_ps(place, row),
+                    }
+                }
+            }
+            k += 8;
+        }
+        for k in k..steps {
+            for (i, lane) in lanes.iter().enumerate() {
+                // SAFETY: the row is there.
+                unsafe { *rows.add(k * width + 8 * block + i) = lane[k] };
+            }
+        }
+    }
+}
+
+/// Eight rows of eight become columns.
+#[target_feature(enable = "avx2")]
+fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
+    let [a, b, c, d, e, f, g, h] = rows;
+    let pairs = [(a, b), (c, d), (e, f), (g, h)]
+        .map(|(x, y)| (_mm256_unpacklo_ps(x, y), _mm256_unpackhi_ps(x, y)));
+    let quads = [(pairs[0], pairs[1]), (pairs[2], pairs[3])].map(|((xl, xh), (yl, yh))| {
+        [
+            _mm256_shuffle_ps::<0b01_00_01_00>(xl, yl),
+            _mm256_shuffle_ps::<0b11_10_11_10>(xl, yl),
+            _mm256_shuffle_ps::<0b01_00_01_00>(xh, yh),
+            _mm256_shuffle_ps::<0b11_10_11_10>(xh, yh),
+        ]
+    });
+    let low = [0, 1, 2, 3].map(|i| _mm256_permute2f128_ps::<0x20>(quads[0][i], quads[1][i]));
+    let high = [0, 1, 2, 3].map(|i| _mm256_permute2f128_ps::<0x31>(quads[0][i], quads[1][i]));
+    [low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]]
+}
+
+macro_rules! kernel {
+    ($name:ident, $type:ty, $features:literal, [$rows:literal; $vectors:literal; $lanes:literal],
+     $zero:ident, $load:ident, $store:ident, $splat:ident, $add:ident, $fma:ident) => {
+        /// # Safety
+        /// See [`super::Run`]; the processor must have the features.
+        #[target_feature(enable = $features)]
+        pub(super) unsafe fn $name(
+            depth: usize,
+            mut a: *const $type,
+            mut b: *const $type,
+            c: *mut $type,
+            [b_stride, row_stride]: [usize; 2],
+            add: bool,
+        ) {
+            let mut sums = [[$zero(); $vectors]; $rows];
+            // The tile is fetched while the products are summed: what is added to it, and what it shares a
+            // cache line with, may be far away.
+            for i in 0..$rows {
+                let row = c.wrapping_add(i * row_stride);
+                _mm_prefetch::<_MM_HINT_T0>(row.cast());
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add($vectors * $lanes - 1).cast());
+            }
+            for _ in 0..depth {
+                // SAFETY: the panels hold `depth` rows of `$rows` elements and of `$vectors` vectors.
+                unsafe {
+                    let mut columns = [$zero(); $vectors];
+                    for (j, column) in columns.iter_mut().enumerate() {
+                        *column = $load(b.add(j * $lanes));
+                    }
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let value = $splat(*a.add(i));
+                        for (sum, column) in sums.iter_mut().zip(columns) {
+                            *sum = $fma(value, column, *sum);
+                        }
+                    }
+                    a = a.add($rows);
+                    // The last step may be the last row of its memory.
+                    b = b.wrapping_add(b_stride);
+                }
+            }
+            for (i, sums) in sums.into_iter().enumerate() {
+                for (j, mut sum) in sums.into_iter().enumerate() {
+                    // SAFETY: the tile has `$rows` rows of `$vectors` vectors, `row_stride` apart.
+                    unsafe {
+                        let place = c.add(i * row_stride + j * $lanes);
+                        if add {
+                            sum = $add($load(place), sum);
+                        }
+                        $store(place, sum);
+                    }
+                }
+            }
+        }
+    };
+}
+
+#[rustfmt::skip]
+kernel!(
+    avx2_f32, f32, "avx2,fma", [6; 2; 8],
+    _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps
+);
+#[rustfmt::skip]
+kernel!(
+    avx2_f64, f64, "avx2,fma", [6; 2; 4],
+    _mm256_setzero_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_set1_pd, _mm256_add_pd, _mm256_fmadd_pd
+);
+#[rustfmt::skip]
+kernel!(
+    avx512_f32, f32, "avx512f", [8; 1; 16],
+    _mm512_setzero_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps
+);
+#[rustfmt::skip]
+kernel!(
+    avx512_f64, f64, "avx512f", [8; 1; 8],
+    _mm512_setzero_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_set1_pd, _mm512_add_pd, _mm512_fmadd_pd
+);
