@@ -9,7 +9,7 @@ mod composed;
 
 use common::hash_tensor;
 use composed::Composed;
-use striate::tensor::backend::{AxisShape, Kernels, Storage, Update};
+use striate::tensor::backend::{AxisShape, ChannelAffine, Kernels, Storage, Update};
 use striate::tensor::random::{Key, Purpose};
 use striate::tensor::{Device, Float, Result};
 
@@ -89,20 +89,19 @@ fn channel_kernels() {
         Ok(vec![mean, variance])
     });
     compare!(|i| {
-        let coefficients = [&i.channels("center"), &i.channels("scale"), &i.channels("shift")];
-        Ok(vec![i.kernels.channel_affine(&i.whole("x"), i.shape, coefficients)?])
-    });
-    compare!(|i| {
+        let [center, scale, shift] = ["center", "scale", "shift"].map(|name| i.channels(name));
         let inputs = [&i.whole("g"), &i.whole("x")];
-        let (sum, product) =
-            i.kernels.channel_gradient_sums(i.shape, inputs, &i.channels("center"))?;
-        Ok(vec![sum, product])
-    });
-    compare!(|i| {
-        let coefficients =
-            [&i.channels("center"), &i.channels("a"), &i.channels("b"), &i.channels("d")];
-        let inputs = [&i.whole("g"), &i.whole("x")];
-        Ok(vec![i.kernels.channel_combine(i.shape, inputs, coefficients)?])
+        let mut results = Vec::new();
+        for relu in [false, true] {
+            let (center, scale, shift) = (&center, &scale, &shift);
+            let norm = ChannelAffine { shape: i.shape, center, scale, shift, relu };
+            results.push(i.kernels.channel_affine(&norm, inputs[1])?);
+            let (sum, product) = i.kernels.channel_gradient_sums(&norm, inputs)?;
+            results.extend([sum, product]);
+            let coefficients = [&i.channels("b"), &i.channels("d")];
+            results.push(i.kernels.channel_combine(&norm, inputs, coefficients)?);
+        }
+        Ok(results)
     });
 }
 

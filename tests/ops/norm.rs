@@ -8,7 +8,7 @@ use crate::registry::{Entry, any, case, constant, entry, zeros};
 const EPS: f64 = 1e-3;
 
 pub fn entries() -> Vec<Entry> {
-    vec![batch_norm(), group_norm(), layer_norm()]
+    vec![batch_norm(), batch_norm_relu(), group_norm(), layer_norm()]
 }
 
 fn batch_norm() -> Entry {
@@ -51,6 +51,33 @@ fn batch_norm() -> Entry {
     .refuses(
         |d| zeros([0, 2], d).batch_norm(None, Normalization::Batch, EPS),
         "batch_norm: expected at least one element a channel, got [0, 2]",
+    )
+}
+
+fn batch_norm_relu() -> Entry {
+    entry(
+        "batch_norm_relu",
+        [
+            case!("batch_norm_relu training", [any([3, 2, 2, 5]), any([2]), any([2])], |x| {
+                let affine = Some([&x[1], &x[2]]);
+                Ok(x[0].batch_norm_relu(affine, Normalization::Batch, EPS)?.0)
+            }),
+            case!("batch_norm_relu short rows", [any([5, 3])], |x| {
+                Ok(x[0].batch_norm_relu(None, Normalization::Batch, EPS)?.0)
+            }),
+            case!("batch_norm_relu evaluation", [any([2, 2, 9]), any([2]), any([2])], |x| {
+                let moments = Moments {
+                    mean: constant(&x[0], [2], &[0.25, -0.5])?,
+                    variance: constant(&x[0], [2], &[0.75, 2.0])?,
+                };
+                let fixed = Normalization::Fixed(&moments);
+                Ok(x[0].batch_norm_relu(Some([&x[1], &x[2]]), fixed, EPS)?.0)
+            }),
+        ],
+    )
+    .refuses(
+        |d| zeros([5], d).batch_norm_relu(None, Normalization::Batch, EPS),
+        "batch_norm: expected [batch, channels, ..], got [5]",
     )
 }
 

@@ -9,6 +9,7 @@
 
 mod atomic;
 mod checkpoint;
+mod fuse;
 mod init;
 pub mod layers;
 mod module;

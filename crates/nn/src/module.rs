@@ -55,6 +55,12 @@ pub trait Module<T: Float = f32>: Send + Sync {
     /// Its output for `x`. Call [`Module::forward`] instead.
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>>;
 
+    /// `max(y, 0)` of its output `y` in the sweep that computes it, if it has a way to. A container asks, if `pass`
+    /// [is fused](Pass::is_fused) and a ReLU follows.
+    fn compute_relu(&self, _: &Tensor<T>, _: &Pass<T>) -> Option<Result<Tensor<T>>> {
+        None
+    }
+
     /// Its settings, as the tree prints them.
     fn settings(&self) -> String {
         String::new()

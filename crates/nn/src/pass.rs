@@ -31,7 +31,7 @@ pub struct Visit<'a, T: Float = f32> {
 
 type Hook<T> = Arc<dyn Fn(&Visit<T>) -> Result<()> + Send + Sync>;
 
-/// One run through a network: mode, seed and step, tracking, hooks.
+/// One run through a network: mode, seed and step, tracking, fusing, hooks.
 ///
 /// Random layers draw with a key made of seed, step and their own path, so a run is repeated by repeating
 /// its pass.
@@ -39,6 +39,7 @@ type Hook<T> = Arc<dyn Fn(&Visit<T>) -> Result<()> + Send + Sync>;
 pub struct Pass<T: Float = f32> {
     mode: Mode,
     tracked: bool,
+    fused: bool,
     seed: u64,
     step: u64,
     hooks: Vec<(Option<String>, Hook<T>)>,
@@ -47,17 +48,23 @@ pub struct Pass<T: Float = f32> {
 impl<T: Float> Pass<T> {
     /// A training pass: gradients are tracked.
     pub fn train(seed: u64, step: u64) -> Self {
-        Pass { mode: Mode::Train, tracked: true, seed, step, hooks: Vec::new() }
+        Pass { mode: Mode::Train, tracked: true, fused: true, seed, step, hooks: Vec::new() }
     }
 
     /// An evaluation pass: no gradients, nothing random.
     pub fn evaluate() -> Self {
-        Pass { mode: Mode::Evaluate, tracked: false, seed: 0, step: 0, hooks: Vec::new() }
+        Pass { mode: Mode::Evaluate, tracked: false, ..Self::train(0, 0) }
     }
 
     /// The same pass with parameters tracked or not.
     pub fn tracked(self, tracked: bool) -> Self {
         Pass { tracked, ..self }
+    }
+
+    /// The same pass with layers computed together or one by one. Together is faster and the same to rounding, and how
+    /// a pass starts.
+    pub fn fused(self, fused: bool) -> Self {
+        Pass { fused, ..self }
     }
 
     /// The same pass calling `hook` after the module at `path`.
@@ -87,6 +94,11 @@ impl<T: Float> Pass<T> {
     /// Whether parameters are tracked.
     pub fn is_tracked(&self) -> bool {
         self.tracked
+    }
+
+    /// Whether layers may be computed together: not where a hook wants to see each.
+    pub fn is_fused(&self) -> bool {
+        self.fused && self.hooks.is_empty()
     }
 
     /// The key with which the layer at `path` draws in this pass.

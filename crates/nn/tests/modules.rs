@@ -184,3 +184,75 @@ fn residual_adds_its_shortcut() -> Result<()> {
     assert_ne!(projected.forward(&x, &Pass::evaluate())?.to_vec()?, expected.to_vec()?);
     Ok(())
 }
+
+/// Layers that a container computes together.
+fn fusible(init: &Init) -> Result<Sequential> {
+    Sequential::new(init)
+        .then(|at| Conv2d::new(at, 2, 8, ConvSpec::new([3, 3]).padding([1, 1])))?
+        .then(|at| BatchNorm2d::new(at, 8))?
+        .then(|at| Ok(Activation::relu(at)))?
+        .then(|at| Conv2d::new(at, 8, 9, ConvSpec::new([5, 5]).padding([2, 2])))?
+        .then(|at| Ok(Activation::relu(at)))?
+        .then(|at| Ok(MaxPool::new(at, PoolSpec::new([3, 3]).stride([2, 2]).padding([1, 1]))))?
+        .then(|at| BatchNorm2d::new(at, 9))?
+        .then(|at| Ok(Activation::relu(at)))?
+        .then(|at| Ok(MaxPool::new(at, PoolSpec::new([2, 2]).stride([2, 2]))))
+}
+
+#[test]
+fn layers_together_compute_what_they_do_one_by_one() -> Result<()> {
+    let x = numbers([3, 2, 20, 22])?;
+    for pass in [Pass::train(1, 0), Pass::evaluate().tracked(true)] {
+        let run = |pass: &Pass| {
+            let net = fusible(&Init::seed(1))?;
+            let y = net.forward(&x, pass)?;
+            let gradients = (&y * &y)?.sum([0, 1, 2, 3], false)?.backward()?;
+            let mut results = vec![y.to_vec()?];
+            for parameter in net.parameters() {
+                results.push(gradients.by_id(parameter.id()).unwrap().to_vec()?);
+            }
+            results.extend(net.running().iter().map(|value| value.tensor().to_vec().unwrap()));
+            Ok::<_, striate_tensor::Error>(results)
+        };
+        let (together, apart) = (run(&pass)?, run(&pass.clone().fused(false))?);
+        assert_eq!(together.len(), apart.len());
+        for (i, (together, apart)) in together.iter().zip(&apart).enumerate() {
+            let largest = apart.iter().fold(0.0, |largest: f32, x| largest.max(x.abs()));
+            for (a, b) in together.iter().zip(apart) {
+                assert!((a - b).abs() <= 1e-5 * largest, "result {i}: {a} together, {b} apart");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The identity, with a mark on what it computes together with a ReLU.
+struct Marked;
+
+impl Module for Marked {
+    fn path(&self) -> &str {
+        "0"
+    }
+    fn kind(&self) -> &'static str {
+        "Marked"
+    }
+    fn compute(&self, x: &Tensor, _: &Pass) -> Result<Tensor> {
+        Ok(x.clone())
+    }
+    fn compute_relu(&self, x: &Tensor, _: &Pass) -> Option<Result<Tensor>> {
+        Some(x.relu().and_then(|y| y + 10.0))
+    }
+}
+
+#[test]
+fn layers_are_computed_together_unless_switched_off_or_watched() -> Result<()> {
+    let net: Sequential = Sequential::new(&Init::seed(1))
+        .then(|_| Ok(Marked))?
+        .then(|at| Ok(Activation::relu(at)))?;
+    let x = Tensor::ones([1], &Device::cpu())?;
+    let run = |pass: Pass| net.forward(&x, &pass)?.to_vec();
+    assert_eq!(run(Pass::evaluate())?, [11.0]);
+    assert_eq!(run(Pass::evaluate().fused(false))?, [1.0]);
+    assert_eq!(run(Pass::evaluate().hook("1", |_| Ok(())))?, [1.0]);
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use striate_tensor::{Float, Result, Tensor};
 
-use crate::{Init, Module, Pass};
+use crate::{Init, Module, Pass, fuse};
 
 /// Modules one after another, called `0`, `1`, ... below their container's path.
 ///
@@ -53,7 +53,7 @@ impl<T: Float> Module<T> for Sequential<T> {
     }
 
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
-        self.modules.iter().try_fold(x.clone(), |x, module| module.forward(&x, pass))
+        fuse::run(&self.modules, x, pass)
     }
 }
 

@@ -28,6 +28,14 @@ pub struct BatchNorm<const N: usize, T: Float = f32> {
     eps: f64,
 }
 
+/// [`Tensor::batch_norm`] or [`Tensor::batch_norm_relu`].
+type Operation<T> = fn(
+    &Tensor<T>,
+    Option<[&Tensor<T>; 2]>,
+    Normalization<'_, T>,
+    f64,
+) -> Result<(Tensor<T>, Moments<T>)>;
+
 impl<const N: usize, T: Float> BatchNorm<N, T> {
     /// A layer for `channels` channels, momentum 0.1 and epsilon 1e-5.
     pub fn new(init: &Init, channels: usize) -> Result<Self> {
@@ -53,6 +61,27 @@ impl<const N: usize, T: Float> BatchNorm<N, T> {
     /// The same layer with another number added to the variance.
     pub fn eps(self, eps: f64) -> Self {
         BatchNorm { eps, ..self }
+    }
+
+    /// The output by an operation: the normalisation alone, or with a ReLU.
+    fn compute_by(
+        &self,
+        batch_norm: Operation<T>,
+        x: &Tensor<T>,
+        pass: &Pass<T>,
+    ) -> Result<Tensor<T>> {
+        self.check(x)?;
+        let (weight, bias) = (self.weight.value(pass, x)?, self.bias.value(pass, x)?);
+        let affine = Some([&weight, &bias]);
+        if pass.mode() == Mode::Train || x.device().is_meta() {
+            let (y, moments) = batch_norm(x, affine, Normalization::Batch, self.eps)?;
+            if !x.device().is_meta() {
+                self.follow(&moments, x.len() / self.weight.len())?;
+            }
+            return Ok(y);
+        }
+        let moments = Moments { mean: self.mean.tensor(), variance: self.variance.tensor() };
+        Ok(batch_norm(x, affine, Normalization::Fixed(&moments), self.eps)?.0)
     }
 
     fn check(&self, x: &Tensor<T>) -> Result<()> {
@@ -115,18 +144,11 @@ impl<const N: usize, T: Float> Module<T> for BatchNorm<N, T> {
     }
 
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
-        self.check(x)?;
-        let (weight, bias) = (self.weight.value(pass, x)?, self.bias.value(pass, x)?);
-        let affine = Some([&weight, &bias]);
-        if pass.mode() == Mode::Train || x.device().is_meta() {
-            let (y, moments) = x.batch_norm(affine, Normalization::Batch, self.eps)?;
-            if !x.device().is_meta() {
-                self.follow(&moments, x.len() / self.weight.len())?;
-            }
-            return Ok(y);
-        }
-        let moments = Moments { mean: self.mean.tensor(), variance: self.variance.tensor() };
-        Ok(x.batch_norm(affine, Normalization::Fixed(&moments), self.eps)?.0)
+        self.compute_by(Tensor::batch_norm, x, pass)
+    }
+
+    fn compute_relu(&self, x: &Tensor<T>, pass: &Pass<T>) -> Option<Result<Tensor<T>>> {
+        Some(self.compute_by(Tensor::batch_norm_relu, x, pass))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use striate_conv::Buffer;
 
-use super::{AxisShape, Binary, Kernels, Reduce, Storage, Unary, Update, View};
+use super::{AxisShape, Binary, ChannelAffine, Kernels, Reduce, Storage, Unary, Update, View};
 use crate::{Float, Layout, Result};
 
 /// `op(a, b)` for two dense storages of one length.
@@ -109,39 +109,52 @@ pub(super) fn channel_moments<T: Float, K: Kernels<T> + ?Sized>(
 
 pub(super) fn channel_affine<T: Float, K: Kernels<T> + ?Sized>(
     kernels: &K,
+    &ChannelAffine { shape, center, scale, shift, relu }: &ChannelAffine<T>,
     x: &Storage<T>,
-    shape: AxisShape,
-    [center, scale, shift]: [&Storage<T>; 3],
 ) -> Result<Storage<T>> {
     let centred = broadcast(kernels, Binary::Sub, (x, shape), center, ALONG_AXIS)?;
     let scaled = broadcast(kernels, Binary::Mul, (&centred, shape), scale, ALONG_AXIS)?;
-    broadcast(kernels, Binary::Add, (&scaled, shape), shift, ALONG_AXIS)
+    let y = broadcast(kernels, Binary::Add, (&scaled, shape), shift, ALONG_AXIS)?;
+    if relu { kernels.unary(Unary::Relu, &y) } else { Ok(y) }
+}
+
+/// What of `grad` passes the ReLU, if there is one.
+fn passed<T: Float, K: Kernels<T> + ?Sized>(
+    kernels: &K,
+    norm: &ChannelAffine<T>,
+    [grad, x]: [&Storage<T>; 2],
+) -> Result<Storage<T>> {
+    match norm.relu {
+        true => kernels.unary_gradient(Unary::Relu, &kernels.channel_affine(norm, x)?, grad),
+        false => Ok(grad.clone()),
+    }
 }
 
 pub(super) fn channel_gradient_sums<T: Float, K: Kernels<T> + ?Sized>(
     kernels: &K,
-    shape: AxisShape,
+    norm: &ChannelAffine<T>,
     [grad, x]: [&Storage<T>; 2],
-    center: &Storage<T>,
 ) -> Result<(Storage<T>, Storage<T>)> {
+    let (shape, grad) = (norm.shape, passed(kernels, norm, [grad, x])?);
     let sizes = [shape.outer, shape.axis, shape.inner];
-    let centred = broadcast(kernels, Binary::Sub, (x, shape), center, ALONG_AXIS)?;
-    let product = zip(kernels, Binary::Mul, grad, &centred)?;
+    let centred = broadcast(kernels, Binary::Sub, (x, shape), norm.center, ALONG_AXIS)?;
+    let product = zip(kernels, Binary::Mul, &grad, &centred)?;
     Ok((
-        kernels.reduce(Reduce::Sum, grad, &sizes, &AROUND_AXIS)?,
+        kernels.reduce(Reduce::Sum, &grad, &sizes, &AROUND_AXIS)?,
         kernels.reduce(Reduce::Sum, &product, &sizes, &AROUND_AXIS)?,
     ))
 }
 
 pub(super) fn channel_combine<T: Float, K: Kernels<T> + ?Sized>(
     kernels: &K,
-    shape: AxisShape,
+    norm: &ChannelAffine<T>,
     [grad, x]: [&Storage<T>; 2],
-    [center, a, b, d]: [&Storage<T>; 4],
+    [b, d]: [&Storage<T>; 2],
 ) -> Result<Storage<T>> {
-    let from_grad = broadcast(kernels, Binary::Mul, (grad, shape), a, ALONG_AXIS)?;
-    let from_x = channel_affine(kernels, x, shape, [center, b, d])?;
-    zip(kernels, Binary::Add, &from_grad, &from_x)
+    let grad = passed(kernels, norm, [grad, x])?;
+    let from_grad = broadcast(kernels, Binary::Mul, (&grad, norm.shape), norm.scale, ALONG_AXIS)?;
+    let of_x = ChannelAffine { scale: b, shift: d, relu: false, ..*norm };
+    zip(kernels, Binary::Add, &from_grad, &channel_affine(kernels, &of_x, x)?)
 }
 
 pub(super) fn update<T: Float, K: Kernels<T> + ?Sized>(

@@ -201,6 +201,23 @@ pub struct MatmulShape {
     pub share_right: bool,
 }
 
+/// What a normalisation does to each channel of `[outer, channel, inner]`:
+/// `y = scale[c] (x - center[c]) + shift[c]`, and `max(y, 0)` if there is a ReLU behind it. The centre is subtracted first:
+/// `scale x + (shift - scale center)` would cancel where a mean is large beside its deviation.
+#[derive(Debug, Clone, Copy)]
+pub struct ChannelAffine<'a, T> {
+    /// How the elements are seen.
+    pub shape: AxisShape,
+    /// One number for each channel.
+    pub center: &'a Storage<T>,
+    /// One number for each channel.
+    pub scale: &'a Storage<T>,
+    /// One number for each channel.
+    pub shift: &'a Storage<T>,
+    /// Whether `max(y, 0)` follows.
+    pub relu: bool,
+}
+
 /// What moves data, for every element type.
 pub trait Memory<T: Element>: Send + Sync {
     /// Takes over a host buffer.
@@ -344,34 +361,27 @@ pub trait Kernels<T: Float>: Memory<T> {
     ) -> Result<(Storage<T>, Storage<T>)> {
         fused::channel_moments(self, x, shape)
     }
-    /// `scale[c] (x - center[c]) + shift[c]` for each channel of `[outer, channel, inner]`. The centre is subtracted
-    /// first: `scale x + (shift - scale center)` would cancel where a mean is large beside its deviation.
-    fn channel_affine(
-        &self,
-        x: &Storage<T>,
-        shape: AxisShape,
-        [center, scale, shift]: [&Storage<T>; 3],
-    ) -> Result<Storage<T>> {
-        fused::channel_affine(self, x, shape, [center, scale, shift])
+    /// What `norm` makes of `x`.
+    fn channel_affine(&self, norm: &ChannelAffine<T>, x: &Storage<T>) -> Result<Storage<T>> {
+        fused::channel_affine(self, norm, x)
     }
-    /// For each channel of `[outer, channel, inner]`: the sums of `grad` and of `grad (x - center[c])`.
+    /// For each channel the sums of `g` and of `g (x - center[c])`, where `g` is what of `grad` passes the ReLU that
+    /// `norm` may have.
     fn channel_gradient_sums(
         &self,
-        shape: AxisShape,
+        norm: &ChannelAffine<T>,
         [grad, x]: [&Storage<T>; 2],
-        center: &Storage<T>,
     ) -> Result<(Storage<T>, Storage<T>)> {
-        fused::channel_gradient_sums(self, shape, [grad, x], center)
+        fused::channel_gradient_sums(self, norm, [grad, x])
     }
-    /// `a[c] grad + b[c] (x - center[c]) + d[c]` with the coefficients `[center, a, b, d]`: the input gradient of a
-    /// normalisation over a channel.
+    /// `scale[c] g + b[c] (x - center[c]) + d[c]`, with `g` as above: the input gradient of a normalisation.
     fn channel_combine(
         &self,
-        shape: AxisShape,
+        norm: &ChannelAffine<T>,
         [grad, x]: [&Storage<T>; 2],
-        coefficients: [&Storage<T>; 4],
+        [b, d]: [&Storage<T>; 2],
     ) -> Result<Storage<T>> {
-        fused::channel_combine(self, shape, [grad, x], coefficients)
+        fused::channel_combine(self, norm, [grad, x], [b, d])
     }
     /// One optimizer step on one parameter, in place.
     fn update(

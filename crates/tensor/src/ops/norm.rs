@@ -5,7 +5,7 @@
 //! With `h = (x - mean) / sqrt(var + eps)` and `n` elements a channel, the gradient of the input is
 //! `weight / sqrt(var + eps) (g - sum(g) / n - h sum(g h) / n)`.
 
-use crate::backend::AxisShape;
+use crate::backend::{AxisShape, ChannelAffine};
 use crate::{Error, Float, Result, Tensor};
 
 /// Mean and biased variance of each channel.
@@ -44,13 +44,34 @@ impl<T: Float> Tensor<T> {
         using: Normalization<T>,
         eps: f64,
     ) -> Result<(Self, Moments<T>)> {
+        self.batch_norm_then(false, affine, using, eps)
+    }
+
+    /// [`Tensor::batch_norm`], then `max(y, 0)`, in the same sweeps over memory in both directions.
+    pub fn batch_norm_relu(
+        &self,
+        affine: Option<[&Tensor<T>; 2]>,
+        using: Normalization<T>,
+        eps: f64,
+    ) -> Result<(Self, Moments<T>)> {
+        self.batch_norm_then(true, affine, using, eps)
+    }
+
+    fn batch_norm_then(
+        &self,
+        relu: bool,
+        affine: Option<[&Tensor<T>; 2]>,
+        using: Normalization<T>,
+        eps: f64,
+    ) -> Result<(Self, Moments<T>)> {
         if self.rank() < 2 {
             return Err(Error::shape(
                 "batch_norm",
                 format!("expected [batch, channels, ..], got {:?}", self.shape()),
             ));
         }
-        self.standardize("batch_norm", AxisShape::new(self.shape(), 1), affine, using, eps)
+        let seen = Seen { shape: AxisShape::new(self.shape(), 1), relu };
+        self.standardize("batch_norm", seen, affine, using, eps)
     }
 
     /// Standardises each of `groups` groups of channels of each sample of `[batch, channels, ..]`, then scales
@@ -102,7 +123,7 @@ impl<T: Float> Tensor<T> {
         eps: f64,
     ) -> Result<Self> {
         let inner = self.len().checked_div(rows).unwrap_or(0);
-        let seen = AxisShape { outer: 1, axis: rows, inner };
+        let seen = Seen { shape: AxisShape { outer: 1, axis: rows, inner }, relu: false };
         let (y, _) = self.standardize(op, seen, None, Normalization::Batch, eps)?;
         let Some(affine) = affine else { return Ok(y) };
         let volume = shape.iter().product::<usize>();
@@ -121,7 +142,7 @@ impl<T: Float> Tensor<T> {
     fn standardize(
         &self,
         op: &'static str,
-        seen: AxisShape,
+        Seen { shape: seen, relu }: Seen,
         affine: Option<[&Tensor<T>; 2]>,
         using: Normalization<T>,
         eps: f64,
@@ -154,18 +175,32 @@ impl<T: Float> Tensor<T> {
                 ));
             }
         }
+        let inverse = (&moments.variance + eps)?.powf(-0.5)?;
+        let (scale, shift) = match affine.map(|[weight, bias]| (weight.detach(), bias.detach())) {
+            Some((weight, bias)) => ((weight * &inverse)?, bias),
+            None => (inverse.clone(), inverse.affine(0.0, 0.0)?),
+        };
         let rule = Standardized {
             x: self.detach(),
             seen,
-            inverse: (&moments.variance + eps)?.powf(-0.5)?,
+            inverse,
             mean: moments.mean.clone(),
-            weight: affine.map(|[weight, _]| weight.detach()),
+            scale,
+            shift,
+            weighted: affine.is_some(),
             own_moments: matches!(using, Normalization::Batch),
+            relu,
         };
-        let y = rule.forward(affine.map(|[_, bias]| bias.detach()))?;
+        let y = rule.forward()?;
         let parents: Vec<_> = [self].into_iter().chain(affine.into_iter().flatten()).collect();
         Ok((y.record(op, &parents, move |grad, needs| rule.backward(grad, needs)), moments))
     }
+}
+
+/// How a normalisation sees its input, and whether a ReLU follows.
+struct Seen {
+    shape: AxisShape,
+    relu: bool,
 }
 
 /// What the gradient of a normalisation keeps.
@@ -175,52 +210,52 @@ struct Standardized<T: Float> {
     /// `1 / sqrt(var + eps)`
     inverse: Tensor<T>,
     mean: Tensor<T>,
-    weight: Option<Tensor<T>>,
+    /// The factor on `x - mean`: `weight / sqrt(var + eps)`.
+    scale: Tensor<T>,
+    /// The bias.
+    shift: Tensor<T>,
+    /// Whether there are a weight and a bias.
+    weighted: bool,
     /// Whether the moments depend on the input.
     own_moments: bool,
+    /// Whether a ReLU follows.
+    relu: bool,
 }
 
 impl<T: Float> Standardized<T> {
-    /// The factor on `x`: `weight / sqrt(var + eps)`.
-    fn scale(&self) -> Result<Tensor<T>> {
-        match &self.weight {
-            Some(weight) => weight * &self.inverse,
-            None => Ok(self.inverse.clone()),
-        }
+    /// The normalisation as kernels see it.
+    fn affine(&self) -> ChannelAffine<'_, T> {
+        let [center, scale, shift] = [&self.mean, &self.scale, &self.shift].map(Tensor::storage);
+        ChannelAffine { shape: self.seen, center, scale, shift, relu: self.relu }
     }
 
-    fn forward(&self, bias: Option<Tensor<T>>) -> Result<Tensor<T>> {
-        let scale = self.scale()?;
-        let shift = bias.map_or_else(|| scale.affine(0.0, 0.0), Ok)?;
-        let (kernels, x) = (self.x.kernels(), self.x.storage());
-        let coefficients = [self.mean.storage(), scale.storage(), shift.storage()];
-        let storage = kernels.channel_affine(x, self.seen, coefficients)?;
+    fn forward(&self) -> Result<Tensor<T>> {
+        let storage = self.x.kernels().channel_affine(&self.affine(), self.x.storage())?;
         Ok(self.x.sibling(storage, self.x.shape()))
     }
 
     fn backward(&self, grad: &Tensor<T>, needs: &[bool]) -> Result<Vec<Option<Tensor<T>>>> {
         let kernels = grad.kernels();
         let inputs = [grad.storage(), self.x.storage()];
-        let (sum, product) =
-            kernels.channel_gradient_sums(self.seen, inputs, self.mean.storage())?;
+        let (sum, product) = kernels.channel_gradient_sums(&self.affine(), inputs)?;
         let per_channel = |storage| grad.sibling(storage, [self.seen.axis]);
         let (bias, weight) = (per_channel(sum), (per_channel(product) * &self.inverse)?);
         let input = || {
-            let a = self.scale()?;
+            let a = &self.scale;
             let (b, d) = match self.own_moments {
                 false => (a.affine(0.0, 0.0)?, a.affine(0.0, 0.0)?),
                 true => {
                     let share = 1.0 / (self.seen.outer * self.seen.inner) as f64;
-                    let b = (&a * &self.inverse * &weight)?.affine(-share, 0.0)?;
-                    (b, (&a * &bias)?.affine(-share, 0.0)?)
+                    let b = (a * &self.inverse * &weight)?.affine(-share, 0.0)?;
+                    (b, (a * &bias)?.affine(-share, 0.0)?)
                 }
             };
-            let coefficients = [self.mean.storage(), a.storage(), b.storage(), d.storage()];
-            let storage = kernels.channel_combine(self.seen, inputs, coefficients)?;
+            let coefficients = [b.storage(), d.storage()];
+            let storage = kernels.channel_combine(&self.affine(), inputs, coefficients)?;
             Ok(grad.sibling(storage, grad.shape()))
         };
         let mut gradients = vec![needs[0].then(input).transpose()?];
-        if self.weight.is_some() {
+        if self.weighted {
             gradients.extend([Some(weight), Some(bias)]);
         }
         Ok(gradients)

@@ -27,7 +27,7 @@ fn sigmoid<T: Float>(x: T) -> T {
 }
 
 #[inline]
-fn relu<T: Float>(x: T) -> T {
+pub(super) fn relu<T: Float>(x: T) -> T {
     // Written so that NaN passes through.
     if x < T::ZERO { T::ZERO } else { x }
 }

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use striate_conv::Buffer;
 use striate_conv::simd::vectorize;
 
+use super::elementwise::relu;
 use super::reduce::{extreme, sum, sum_with};
 use super::strided::TASK;
 use crate::Float;
@@ -67,30 +68,66 @@ fn unzip<T: Float>(pairs: &[[f64; 2]]) -> (Buffer<T>, Buffer<T>) {
     (column(0), column(1))
 }
 
-/// Mean and biased variance of each channel; two passes, since the difference of large sums would lose
-/// the variance.
+/// Mean and biased variance of each channel. Each plane's are taken in two passes, of which the second reads the
+/// cache, and joined to those of the planes before it (Chan, Golub and LeVeque 1979): the difference of large sums
+/// would lose the variance, and two passes over the whole would read memory twice.
 pub(super) fn channel_moments<T: Float>(x: &[T], shape: AxisShape) -> (Buffer<T>, Buffer<T>) {
-    let count = (shape.outer * shape.inner) as f64;
-    let plane = |at: usize| &x[at..][..shape.inner];
-    let means = channel_sums(shape, |_, at| [sum_with(plane(at), plane(at), |x, _| x)]);
-    let squares = channel_sums(shape, |c, at| {
-        let mean = T::from_f64(means[c][0] / count);
-        [sum_with(plane(at), plane(at), |x, _| (x - mean) * (x - mean))]
-    });
-    let pairs: Vec<[f64; 2]> =
-        means.iter().zip(&squares).map(|(m, s)| [m[0] / count, s[0] / count]).collect();
-    unzip(&pairs)
+    let AxisShape { outer, axis, inner } = shape;
+    let share = inner as f64;
+    let channel = |c: usize| {
+        let (mut mean, mut squares) = (0.0, 0.0);
+        for n in 0..outer {
+            let plane = &x[(n * axis + c) * inner..][..inner];
+            let plane_mean = sum_with(plane, plane, |x, _| x) / share;
+            let center = T::from_f64(plane_mean);
+            let about_center = sum_with(plane, plane, |x, _| (x - center) * (x - center));
+            let rounding = plane_mean - center.to_f64();
+            let (before, delta) = (n as f64 * share, plane_mean - mean);
+            mean += delta / (n + 1) as f64;
+            squares += about_center - share * rounding * rounding;
+            squares += delta * delta * before / (n + 1) as f64;
+        }
+        // Rounding may make nothing a little less, and NaN stays NaN.
+        let squares = if squares < 0.0 { 0.0 } else { squares };
+        [mean, squares / (outer * inner) as f64]
+    };
+    unzip(&(0..axis).into_par_iter().map(channel).collect::<Vec<_>>())
+}
+
+/// A [`ChannelAffine`](crate::backend::ChannelAffine) with its numbers at hand.
+pub(super) struct Affine<'a, T> {
+    pub(super) shape: AxisShape,
+    pub(super) center: &'a [T],
+    pub(super) scale: &'a [T],
+    pub(super) shift: &'a [T],
+    pub(super) relu: bool,
+}
+
+impl<T: Float> Affine<'_, T> {
+    /// The centre of a channel, and the function from `x - center` to what passes of a gradient there.
+    #[inline(always)]
+    fn of(&self, channel: usize) -> (T, impl Fn(T, T) -> T + Copy + use<T>) {
+        let (scale, shift) = (self.scale[channel], self.shift[channel]);
+        let relu = self.relu;
+        let passes = move |centred: T, grad: T| {
+            let active = scale * centred + shift > T::ZERO;
+            if relu & !active { T::ZERO } else { grad }
+        };
+        (self.center[channel], passes)
+    }
 }
 
 pub(super) fn channel_gradient_sums<T: Float>(
-    shape: AxisShape,
+    norm: &Affine<'_, T>,
     [grad, x]: [&[T]; 2],
-    center: &[T],
 ) -> (Buffer<T>, Buffer<T>) {
-    let pairs = channel_sums(shape, |c, at| {
-        let [grad, x] = [grad, x].map(|data| &data[at..][..shape.inner]);
-        let center = center[c];
-        [sum_with(grad, x, |g, _| g), sum_with(grad, x, |g, x| g * (x - center))]
+    let pairs = channel_sums(norm.shape, |c, at| {
+        let [grad, x] = [grad, x].map(|data| &data[at..][..norm.shape.inner]);
+        let (center, passes) = norm.of(c);
+        [
+            sum_with(grad, x, |g, x| passes(x - center, g)),
+            sum_with(grad, x, |g, x| passes(x - center, g) * (x - center)),
+        ]
     });
     unzip(&pairs)
 }
@@ -111,31 +148,37 @@ fn by_plane<T: Float>(shape: AxisShape, f: impl Fn(usize, usize, &mut [T]) + Syn
     out
 }
 
-pub(super) fn channel_affine<T: Float>(
-    x: &[T],
-    shape: AxisShape,
-    coefficients: [&[T]; 3],
-) -> Buffer<T> {
-    by_plane(shape, |channel, at, out| {
-        let [center, scale, shift] = coefficients.map(|values| values[channel]);
+pub(super) fn channel_affine<T: Float>(norm: &Affine<'_, T>, x: &[T]) -> Buffer<T> {
+    by_plane(norm.shape, |channel, at, out| {
+        let [center, scale, shift] = [norm.center, norm.scale, norm.shift].map(|c| c[channel]);
         let x = &x[at..][..out.len()];
-        vectorize(|| {
-            out.iter_mut().zip(x).for_each(|(o, &x)| *o = scale * (x - center) + shift);
-        });
+        if norm.relu {
+            vectorize(|| {
+                let outputs = out.iter_mut().zip(x);
+                outputs.for_each(|(o, &x)| *o = relu(scale * (x - center) + shift));
+            });
+        } else {
+            vectorize(|| {
+                out.iter_mut().zip(x).for_each(|(o, &x)| *o = scale * (x - center) + shift);
+            });
+        }
     })
 }
 
 pub(super) fn channel_combine<T: Float>(
-    shape: AxisShape,
+    norm: &Affine<'_, T>,
     [grad, x]: [&[T]; 2],
-    coefficients: [&[T]; 4],
+    [b, d]: [&[T]; 2],
 ) -> Buffer<T> {
-    by_plane(shape, |channel, at, out| {
-        let [center, a, b, d] = coefficients.map(|values| values[channel]);
+    by_plane(norm.shape, |channel, at, out| {
+        let (center, passes) = norm.of(channel);
+        let [a, b, d] = [norm.scale, b, d].map(|values| values[channel]);
         let inputs = grad[at..][..out.len()].iter().zip(&x[at..][..out.len()]);
         vectorize(|| {
             let outputs = out.iter_mut().zip(inputs);
-            outputs.for_each(|(o, (&g, &x))| *o = a * g + b * (x - center) + d);
+            outputs.for_each(|(o, (&g, &x))| {
+                *o = a * passes(x - center, g) + b * (x - center) + d;
+            });
         });
     })
 }

@@ -16,8 +16,8 @@ use striate_conv::{Buffer, ConvShape, PoolShape, conv, pool, unfold};
 
 use self::strided::Walk;
 use super::{
-    AxisShape, Backend, Binary, Compare, Extreme, Kernels, MatmulShape, Memory, Pick, Reduce,
-    Storage, Unary, Update, View,
+    AxisShape, Backend, Binary, ChannelAffine, Compare, Extreme, Kernels, MatmulShape, Memory,
+    Pick, Reduce, Storage, Unary, Update, View,
 };
 use crate::{Element, Float, Layout, Result};
 
@@ -38,6 +38,18 @@ fn output<T: Element>(len: usize, write: impl FnOnce(&mut [T])) -> Result<Storag
     let mut out = Buffer::for_overwrite(len);
     write(&mut out);
     stored(out)
+}
+
+/// A normalisation with its numbers at hand.
+fn affine<'a, T: Float>(norm: &ChannelAffine<'a, T>) -> Result<fused::Affine<'a, T>> {
+    let &ChannelAffine { shape, center, scale, shift, relu } = norm;
+    Ok(fused::Affine {
+        shape,
+        center: host(center)?,
+        scale: host(scale)?,
+        shift: host(shift)?,
+        relu,
+    })
 }
 
 /// Short rows or columns make lanes useless; the composition is as good then.
@@ -297,46 +309,38 @@ impl<T: Float> Kernels<T> for Cpu {
         Ok((stored(mean)?, stored(variance)?))
     }
 
-    fn channel_affine(
-        &self,
-        x: &Storage<T>,
-        shape: AxisShape,
-        [center, scale, shift]: [&Storage<T>; 3],
-    ) -> Result<Storage<T>> {
-        if shape.inner < SHORT {
-            return super::fused::channel_affine(self, x, shape, [center, scale, shift]);
+    fn channel_affine(&self, norm: &ChannelAffine<T>, x: &Storage<T>) -> Result<Storage<T>> {
+        if norm.shape.inner < SHORT {
+            return super::fused::channel_affine(self, norm, x);
         }
-        let coefficients = [host(center)?.as_ref(), host(scale)?.as_ref(), host(shift)?.as_ref()];
-        stored(fused::channel_affine(host(x)?, shape, coefficients))
+        stored(fused::channel_affine(&affine(norm)?, host(x)?))
     }
 
     fn channel_gradient_sums(
         &self,
-        shape: AxisShape,
+        norm: &ChannelAffine<T>,
         [grad, x]: [&Storage<T>; 2],
-        center: &Storage<T>,
     ) -> Result<(Storage<T>, Storage<T>)> {
-        if shape.inner < SHORT {
-            return super::fused::channel_gradient_sums(self, shape, [grad, x], center);
+        if norm.shape.inner < SHORT {
+            return super::fused::channel_gradient_sums(self, norm, [grad, x]);
         }
-        let (grads, products) =
-            fused::channel_gradient_sums(shape, [host(grad)?, host(x)?], host(center)?);
+        let inputs = [host(grad)?.as_ref(), host(x)?.as_ref()];
+        let (grads, products) = fused::channel_gradient_sums(&affine(norm)?, inputs);
         Ok((stored(grads)?, stored(products)?))
     }
 
     fn channel_combine(
         &self,
-        shape: AxisShape,
+        norm: &ChannelAffine<T>,
         [grad, x]: [&Storage<T>; 2],
-        [center, a, b, d]: [&Storage<T>; 4],
+        [b, d]: [&Storage<T>; 2],
     ) -> Result<Storage<T>> {
-        if shape.inner < SHORT {
-            return super::fused::channel_combine(self, shape, [grad, x], [center, a, b, d]);
+        if norm.shape.inner < SHORT {
+            return super::fused::channel_combine(self, norm, [grad, x], [b, d]);
         }
         let inputs = [host(grad)?.as_ref(), host(x)?.as_ref()];
-        let [center, a, b, d] = [host(center)?, host(a)?, host(b)?, host(d)?];
-        let coefficients = [center.as_ref(), a.as_ref(), b.as_ref(), d.as_ref()];
-        stored(fused::channel_combine(shape, inputs, coefficients))
+        let coefficients = [host(b)?.as_ref(), host(d)?.as_ref()];
+        stored(fused::channel_combine(&affine(norm)?, inputs, coefficients))
     }
 
     fn update(

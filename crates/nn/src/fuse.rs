@@ -1,0 +1,51 @@
+//! Layers that are computed together.
+//!
+//! Memory is slower than arithmetic, so what a layer does to every element is better done while the layer before it
+//! has them at hand:
+//!
+//! | layers | computed as |
+//! | --- | --- |
+//! | ReLU, max pooling | max pooling, ReLU: the same numbers, and the ReLU meets a fraction of them |
+//! | batch norm, ReLU | one sweep, forward and backward ([`Module::compute_relu`]) |
+//!
+//! The results agree to rounding. [`Pass::fused`] switches it off, and so do hooks, which want to see what every
+//! layer computes.
+
+use striate_tensor::{ErrorContext, Float, Result, Tensor};
+
+use crate::{Module, Pass};
+
+/// The output of modules one after another.
+pub(crate) fn run<T: Float>(
+    modules: &[Box<dyn Module<T>>],
+    x: &Tensor<T>,
+    pass: &Pass<T>,
+) -> Result<Tensor<T>> {
+    let (mut x, mut rest) = (x.clone(), modules);
+    while let Some((module, after)) = rest.split_first() {
+        (x, rest) = match after {
+            [relu, pool, after @ ..]
+                if pass.is_fused() && is_relu(&**relu) && is_max_pool(&**pool) =>
+            {
+                let pooled = pool.forward(&module.forward(&x, pass)?, pass)?;
+                (relu.forward(&pooled, pass)?, after)
+            }
+            [relu, after @ ..] if pass.is_fused() && is_relu(&**relu) => {
+                match module.compute_relu(&x, pass) {
+                    Some(y) => (y.at(module.path())?, after),
+                    None => (relu.forward(&module.forward(&x, pass)?, pass)?, after),
+                }
+            }
+            _ => (module.forward(&x, pass)?, after),
+        };
+    }
+    Ok(x)
+}
+
+fn is_relu<T: Float>(module: &dyn Module<T>) -> bool {
+    module.kind() == "ReLU"
+}
+
+fn is_max_pool<T: Float>(module: &dyn Module<T>) -> bool {
+    matches!(module.kind(), "MaxPool1d" | "MaxPool2d" | "MaxPool3d")
+}
