@@ -1,7 +1,7 @@
 //! Loops compiled for the processor that runs them.
 //!
 //! A library is built for the oldest processor that may run it, and its loops use the narrow vectors that one
-//! has. [`vectorize`] compiles the loop that it is given a second time with AVX2 and takes that where it can.
+//! has. [`vectorize`] compiles the loop that it is given again with AVX2 and with AVX-512 and takes the widest that it can.
 //! It changes no result: wider vectors do the same additions and multiplications, which are not contracted.
 
 use std::sync::OnceLock;
@@ -18,15 +18,18 @@ use std::sync::OnceLock;
 /// ```
 #[inline(always)]
 pub fn vectorize<R>(work: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    if available() {
-        // SAFETY: the processor has AVX2.
-        return unsafe { with_avx2(work) };
+    match level() {
+        // SAFETY: the processor has what the level says.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { with_avx512(work) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { with_avx2(work) },
+        Level::Portable => work(),
     }
-    work()
 }
 
-/// Defines a function whose body is compiled a second time with AVX2, as [`vectorize`] does with a closure. For bodies
+/// Defines a function whose body is compiled for each level, as [`vectorize`] does with a closure. For bodies
 /// that are too large to be compiled into their caller. Generic parameters stand in brackets.
 macro_rules! vectorized {
     ($(#[$attribute:meta])* $vis:vis fn $name:ident[$($generics:tt)*]($($argument:ident: $type:ty),* $(,)?) $body:block) => {
@@ -41,12 +44,22 @@ macro_rules! vectorized {
             unsafe fn with_avx2<$($generics)*>($($argument: $type),*) {
                 plain($($argument),*)
             }
+            /// # Safety
+            /// The processor must have AVX-512.
             #[cfg(target_arch = "x86_64")]
-            if $crate::simd::available() {
-                // SAFETY: the processor has AVX2.
-                return unsafe { with_avx2($($argument),*) };
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+            unsafe fn with_avx512<$($generics)*>($($argument: $type),*) {
+                plain($($argument),*)
             }
-            plain($($argument),*)
+            match $crate::simd::level() {
+                // SAFETY: the processor has what the level says.
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::Level::Avx512 => unsafe { with_avx512($($argument),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::Level::Avx2 => unsafe { with_avx2($($argument),*) },
+                $crate::simd::Level::Portable => plain($($argument),*),
+            }
         }
     };
 }
@@ -60,7 +73,7 @@ pub(crate) enum Level {
     /// AVX2 and fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX-512.
+    /// AVX-512 with vectors of all lengths.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -83,7 +96,11 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             levels.push(Self::Avx2);
-            if is_x86_feature_detected!("avx512f") {
+            let has_avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            if has_avx512 {
                 levels.push(Self::Avx512);
             }
         }
@@ -104,17 +121,18 @@ pub(crate) fn level() -> Level {
     })
 }
 
-/// Whether kernels may use AVX2.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-pub(crate) fn available() -> bool {
-    level() >= Level::Avx2
-}
-
 /// # Safety
 /// The processor must have AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 unsafe fn with_avx2<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
+/// # Safety
+/// The processor must have AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn with_avx512<R>(work: impl FnOnce() -> R) -> R {
     work()
 }

@@ -9,8 +9,8 @@
 //!
 //! All three are one sum of products read in another order, and so all three can be a matrix product
 //! with the unfolded input (`im2col`). Where a group has few channels, that product has few rows and
-//! little depth, and plain loops along rows do better (`direct`). Where the kernel is 3x3, a quarter of the
-//! products do (`winograd`). [`Algorithm::of`] chooses.
+//! little depth, and plain loops along rows do better (`direct`). At stride 1, with enough channels, a quarter
+//! to a half of the products do (`winograd`). [`Algorithm::of`] chooses.
 //!
 //! The gradients are written for the shape that the forward pass had: input cells that no window
 //! covers get a gradient of zero.
@@ -28,10 +28,6 @@ use crate::geometry::ConvShape;
 const TASKS: usize = 16;
 /// Pairs of an input and an output channel in a group for which a matrix product does not pay.
 const FEW_PAIRS: usize = 4;
-/// The fewest input and output channels over which the transforms of Winograd's algorithm spread.
-const TRANSFORM_CHANNELS: usize = 8;
-/// The share of the plain algorithm's products with which Winograd's algorithm pays in spite of its transforms.
-const PRODUCTS: f64 = 0.5;
 /// How many times as large as its output's gradient an input may be for the convolution with the flipped kernel to pay,
 /// most of whose products there would be with padding.
 const SPARSE_GRADIENT: usize = 2;
@@ -43,7 +39,7 @@ pub enum Algorithm {
     Im2col,
     /// Loops along rows, one pair of channels at a time.
     Direct,
-    /// A quarter of the products: 3x3 kernels at stride 1, in f32.
+    /// A quarter to a half of the products: kernels at stride 1, in f32.
     Winograd,
 }
 
@@ -70,10 +66,9 @@ impl Algorithm {
         let [inputs, outputs] = [shape.in_channels, shape.out_channels];
         if (inputs / shape.spec.groups) * (outputs / shape.spec.groups) <= FEW_PAIRS {
             Self::Direct
-        } else if inputs.min(outputs) >= TRANSFORM_CHANNELS
-            && WINOGRAD.load(Ordering::Relaxed)
+        } else if WINOGRAD.load(Ordering::Relaxed)
             && Self::Winograd.applies::<T>(shape)
-            && winograd::products(shape) <= PRODUCTS
+            && winograd::cost(shape) < 1.0
         {
             Self::Winograd
         } else {

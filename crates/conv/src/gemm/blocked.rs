@@ -6,9 +6,11 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::kernel::{Kernel, LARGEST_TILE, Panels};
 use super::pack::{Factor, Packed, even};
-use super::{MatrixMut, Update, cuts};
+use super::{MatrixMut, Tile, Update, cuts};
 use crate::buffer::Buffer;
 use crate::element::Float;
 
@@ -16,7 +18,8 @@ use crate::element::Float;
 const A_BYTES: usize = 144 << 10;
 const B_BYTES: usize = 256 << 10;
 
-/// Multiplies some rows of a factor with some columns of another on this thread: `c = a b` or `c += a b`.
+/// Multiplies some rows of a factor with some columns of another: `c = a b` or `c += a b`. A block of `B` is packed by this
+/// thread, and met by the blocks of `A` on all that have nothing else to do.
 ///
 /// # Panics
 /// If the dimensions do not fit together.
@@ -50,12 +53,14 @@ pub(crate) fn product<T: Float>(
             let b_columns = columns.start + place.start..columns.start + place.end;
             b.pack(b_columns, steps.clone(), kernel.columns, &mut b_panels);
             let add = update == Update::Add || steps.start > 0;
-            for block_rows in cuts(rows.len(), block_rows) {
+            let panels = &b_panels[..len];
+            let c = c.block(0..rows.len(), place.clone());
+            let tiles: Vec<_> = c.tiles([block_rows, place.len()]).collect();
+            tiles.into_par_iter().for_each(|Tile { rows: block_rows, matrix: mut c, .. }| {
                 let a_rows = rows.start + block_rows.start..rows.start + block_rows.end;
-                let panels = [a.panels(a_rows, &steps), &b_panels[..len]];
-                let mut c = c.block(block_rows, place.clone());
+                let panels = [a.panels(a_rows, &steps), panels];
                 block(kernel, steps.len(), panels, add, &mut c);
-            }
+            });
         }
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::{Patches, Staged};
 use crate::element::Float;
 use crate::gemm::Factor;
-use crate::simd::vectorize;
+use crate::simd::vectorized;
 
 /// The columns of some planes with the outputs as lanes: the right factor of a convolution.
 pub(crate) struct Windows<'a, T> {
@@ -55,28 +55,21 @@ impl<T: Float> Factor<T> for Windows<'_, T> {
         let staged = stage(self.patches, self.planes, depth.clone(), (lanes, width));
         let rows = staged.rows(self.patches.taps(), depth);
         match width {
-            8 => vectorize(|| deal::<T, 8>(&staged, &rows, panels)),
-            16 => vectorize(|| deal::<T, 16>(&staged, &rows, panels)),
+            8 => deal::<T, 8>(&staged, &rows, panels),
+            16 => deal::<T, 16>(&staged, &rows, panels),
             _ => unreachable!("no kernel takes {width} columns"),
         }
     }
 }
 
 /// Writes panels whose lanes are the outputs.
-#[inline(always)]
 fn deal<T: Float, const WIDTH: usize>(staged: &Staged<T>, rows: &[usize], panels: &mut [T]) {
     // The pieces of runs that make up a panel: offset, lane.
     let mut pieces: Vec<(usize, usize)> = Vec::with_capacity(WIDTH);
     let (mut filled, mut panel) = (0, 0);
     let mut flush = |pieces: &mut Vec<(usize, usize)>| {
-        let place = &mut panels[panel * WIDTH * rows.len()..];
-        for (k, &row) in rows.iter().enumerate() {
-            for &(offset, lane) in pieces.iter() {
-                let cells: &[T; WIDTH] =
-                    staged.cells()[row + offset..].first_chunk().expect("slack");
-                place[k * WIDTH + lane..][..WIDTH].copy_from_slice(cells);
-            }
-        }
+        let place = panels[panel * WIDTH * rows.len()..].as_chunks_mut::<WIDTH>().0;
+        deal_panel(staged.cells(), rows, pieces, place);
         pieces.clear();
         panel += 1;
     };
@@ -93,6 +86,38 @@ fn deal<T: Float, const WIDTH: usize>(staged: &Staged<T>, rows: &[usize], panels
     }
     if filled > 0 {
         flush(&mut pieces);
+    }
+}
+
+vectorized! {
+    /// Writes a panel from the pieces of runs that make it up.
+    fn deal_panel[T: Float, const WIDTH: usize](
+        cells: &[T],
+        rows: &[usize],
+        pieces: &[(usize, usize)],
+        panel: &mut [[T; WIDTH]],
+    ) {
+        let read = |at: usize| -> [T; WIDTH] { *cells[at..].first_chunk().expect("slack") };
+        match *pieces {
+            // Most panels are of one run or of two.
+            [(offset, _)] => panel.iter_mut().zip(rows).for_each(|(place, row)| *place = read(row + offset)),
+            [(offset, _), (next, lane)] => {
+                let panel = panel.as_flattened_mut();
+                for (k, &row) in rows.iter().enumerate() {
+                    let place = &mut panel[k * WIDTH..][..2 * WIDTH];
+                    place[..WIDTH].copy_from_slice(&read(row + offset));
+                    place[lane..][..WIDTH].copy_from_slice(&read(row + next));
+                }
+            }
+            _ => {
+                let panel = panel.as_flattened_mut();
+                for (k, &row) in rows.iter().enumerate() {
+                    for &(offset, lane) in pieces {
+                        panel[k * WIDTH + lane..][..WIDTH].copy_from_slice(&read(row + offset));
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -63,16 +63,16 @@ impl<T: Float> Staged<T> {
             let cell = (start[axis] + cell).checked_sub(spec.padding[axis][0])?;
             (cell < shape.input[axis]).then_some(cell)
         };
+        let mut line = Line::new(shape, start[2], row_len);
         for (i, row) in staged.chunks_exact_mut(row_len).enumerate() {
             let (channel, z, y) = (i / height / depth, i / height % depth, i % height);
-            let (Some(z), Some(y)) = (inside(0, z), inside(1, y)) else {
+            if let (Some(z), Some(y)) = (inside(0, z), inside(1, y)) {
+                let source = (channels.start + channel) * plane;
+                let source = source + (z * shape.input[1] + y) * shape.input[2];
+                line.stage(&planes[source..][..shape.input[2]], row);
+            } else {
                 row.fill(T::ZERO);
-                continue;
-            };
-            let source =
-                (channels.start + channel) * plane + (z * shape.input[1] + y) * shape.input[2];
-            let source = &planes[source..][..shape.input[2]];
-            stage_row(source, start[2], spec.padding[2][0], stride, row);
+            }
         }
 
         let [_, kernel_y, kernel_x] = spec.kernel;
@@ -119,70 +119,59 @@ impl<T: Float> Staged<T> {
     }
 }
 
-/// Copies a row of the input with its padding, from the cell `start` after the padding begins, sorted by the
-/// remainder of a cell to the stride.
-fn stage_row<T: Float>(input: &[T], start: usize, padding: usize, stride: usize, row: &mut [T]) {
-    match stride {
-        2 => return stage_phases::<T, 2>(input, start, padding, row),
-        4 => return stage_phases::<T, 4>(input, start, padding, row),
-        _ => {}
+/// What is the same for all rows that are staged.
+struct Line<T> {
+    /// A row with its padding, before it is sorted.
+    cells: Vec<T>,
+    /// Where the input's cells lie in it.
+    inside: Range<usize>,
+    /// The first of these in a row of the input.
+    first: usize,
+    stride: usize,
+}
+
+impl<T: Float> Line<T> {
+    /// For rows of `len` cells from the cell `start` after the padding begins.
+    fn new(shape: &ConvShape, start: usize, len: usize) -> Self {
+        let (stride, padding) = (shape.spec.stride[2], shape.spec.padding[2][0]);
+        let low = padding.saturating_sub(start).min(len);
+        let high = (padding + shape.input[2]).saturating_sub(start).clamp(low, len);
+        // A row of nothing but padding begins beyond the input.
+        let first = (start + low).saturating_sub(padding).min(shape.input[2]);
+        Self { cells: vec![T::ZERO; len], inside: low..high, first, stride }
     }
-    let len = row.len() / stride;
-    for (phase, row) in row.chunks_exact_mut(len).enumerate() {
-        // Cell `q` of this phase is input cell `first + q stride`, counted from the padding.
-        let first = start + phase;
-        let low = padding.saturating_sub(first).div_ceil(stride).min(len);
-        let high = (padding + input.len()).saturating_sub(first).div_ceil(stride).clamp(low, len);
-        row[..low].fill(T::ZERO);
-        row[high..].fill(T::ZERO);
-        if low < high {
-            let source = &input[first + low * stride - padding..];
-            if stride == 1 {
-                row[low..high].copy_from_slice(&source[..high - low]);
-            } else {
-                let source = source.iter().step_by(stride);
-                row[low..high].iter_mut().zip(source).for_each(|(to, &from)| *to = from);
+
+    /// Copies a row of the input with its padding, sorted by the remainder of a cell to the stride.
+    fn stage(&mut self, input: &[T], row: &mut [T]) {
+        let Self { cells, inside, first, stride } = self;
+        let source = &input[*first..][..inside.len()];
+        if *stride == 1 {
+            row[..inside.start].fill(T::ZERO);
+            row[inside.clone()].copy_from_slice(source);
+            row[inside.end..].fill(T::ZERO);
+            return;
+        }
+        // The padding stays zero.
+        cells[inside.clone()].copy_from_slice(source);
+        match *stride {
+            2 => sort_phases::<T, 2>(cells.as_chunks().0, row),
+            3 => sort_phases::<T, 3>(cells.as_chunks().0, row),
+            4 => sort_phases::<T, 4>(cells.as_chunks().0, row),
+            stride => {
+                for (p, phase) in row.chunks_exact_mut(cells.len() / stride).enumerate() {
+                    let source = cells[p..].iter().step_by(stride);
+                    phase.iter_mut().zip(source).for_each(|(to, &from)| *to = from);
+                }
             }
         }
     }
 }
 
-/// [`stage_row`] for a stride that is known, group of cells by group, all phases at once.
-fn stage_phases<T: Float, const STRIDE: usize>(
-    input: &[T],
-    start: usize,
-    padding: usize,
-    row: &mut [T],
-) {
-    let len = row.len() / STRIDE;
-    let cell = |q: usize, phase: usize| (start + q * STRIDE + phase).checked_sub(padding);
-    // Groups that are inside as a whole.
-    let low = padding.saturating_sub(start).div_ceil(STRIDE).min(len);
-    let high = ((padding + input.len()).saturating_sub(start) / STRIDE).clamp(low, len);
-    for q in (0..low).chain(high..len) {
-        for phase in 0..STRIDE {
-            let value = cell(q, phase).and_then(|cell| input.get(cell));
-            row[phase * len + q] = value.copied().unwrap_or(T::ZERO);
-        }
-    }
-    if low < high {
-        let source = &input[start + low * STRIDE - padding..][..(high - low) * STRIDE];
-        let mut rest = row;
-        let phases: [&mut [T]; STRIDE] = std::array::from_fn(|_| {
-            let (phase, tail) = std::mem::take(&mut rest).split_at_mut(len);
-            rest = tail;
-            &mut phase[low..high]
-        });
-        sort_phases(source, phases);
-    }
-}
-
 vectorized! {
-    /// `phases[p][q] = source[q STRIDE + p]`.
-    fn sort_phases[T: Float, const STRIDE: usize](source: &[T], phases: [&mut [T]; STRIDE]) {
+    /// `phases[p][q] = groups[q][p]`.
+    fn sort_phases[T: Float, const STRIDE: usize](groups: &[[T; STRIDE]], phases: &mut [T]) {
         // One phase after another: with all at once the compiler cannot tell that they do not overlap.
-        let groups = source.as_chunks::<STRIDE>().0;
-        for (p, phase) in phases.into_iter().enumerate() {
+        for (p, phase) in phases.chunks_exact_mut(groups.len()).enumerate() {
             phase.iter_mut().zip(groups).for_each(|(to, group)| *to = group[p]);
         }
     }

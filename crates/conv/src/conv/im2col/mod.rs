@@ -117,18 +117,13 @@ fn convolve<T: Float>(
     output: &mut [T],
 ) {
     let kernel = T::kernel();
-    let images = output.len() / (group.out_channels * group.output);
     let tile = even(group.output, TILE, kernel.columns);
-    let tiles = images * group.output.div_ceil(tile);
-    // Every block of channels unfolds the input again, so there are no more than the threads need.
-    let block = group.out_channels.div_ceil(TASKS.div_ceil(tiles)).max(SMALLEST_BLOCK);
-    let block = block.next_multiple_of(kernel.rows);
     let tasks: Vec<_> = output
         .chunks_exact_mut(group.out_channels * group.output)
         .enumerate()
         .flat_map(|(index, output)| {
             let output = MatrixMut::row_major(output, [group.out_channels, group.output]);
-            output.tiles([block, tile]).map(move |tile| (index, tile))
+            output.tiles([group.out_channels, tile]).map(move |tile| (index, tile))
         })
         .collect();
     tasks.into_par_iter().for_each(|(index, Tile { rows, columns, matrix: mut output })| {
