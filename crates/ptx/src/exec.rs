@@ -14,7 +14,7 @@ use crate::warp::Warp;
 
 /// The largest block and dynamic shared memory of any card.
 const MOST_THREADS: u64 = 1024;
-const MOST_SHARED: usize = 227 << 10;
+pub(crate) const MOST_SHARED: usize = 227 << 10;
 
 /// A kernel argument: its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,14 @@ pub struct Stats {
     pub barriers: u64,
 }
 
+/// The sizes of a launch: grid and block along x, y and z, and dynamic shared memory in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub grid: [u32; 3],
+    pub block: [u32; 3],
+    pub shared: usize,
+}
+
 impl Module {
     /// Runs a kernel to its end. `shared` is the dynamic shared memory in bytes; grid and block
     /// are sizes along x, y and z.
@@ -53,16 +61,29 @@ impl Module {
         let Some(found) = self.kernels.iter().find(|k| k.name == kernel) else {
             return Err(refused(format!("`{}` has no such kernel", self.file)));
         };
-        let params = check(found, grid, block, shared, args).map_err(refused)?;
-        let (global, local) = granules(found);
+        let shape = Shape { grid, block, shared };
+        let params = parameters(found, shape, args).map_err(refused)?;
+        self.run(memory, found, shape, [&params, &self.constants])
+    }
+
+    /// Runs a kernel on checked parameters and the module's constants.
+    pub(crate) fn run(
+        &self,
+        memory: &mut Memory,
+        kernel: &Kernel,
+        shape: Shape,
+        [params, constants]: [&[u8]; 2],
+    ) -> Result<Stats, LaunchError> {
+        let Shape { grid, block, shared } = shape;
+        let (global, local) = granules(kernel);
         memory.prepare(global);
         memory.epoch += 1;
         let launch = memory.epoch;
         let mut shadow = Shadow::default();
-        let bytes = found.static_shared + shared;
+        let bytes = kernel.static_shared + shared;
         shadow.prepare(bytes, local);
         let mut run = Run {
-            kernel: found,
+            kernel,
             grid,
             block,
             stats: Stats::default(),
@@ -70,10 +91,10 @@ impl Module {
                 memory,
                 shared: vec![0; bytes],
                 shadow,
-                params: &params,
-                constants: &self.constants,
+                params,
+                constants,
                 clock: Clock { launch, block: launch, now: launch },
-                kernel: found,
+                kernel,
                 grid,
                 starts: Vec::new(),
             },
@@ -92,13 +113,8 @@ fn indices(size: [u32; 3]) -> impl Iterator<Item = [u32; 3]> {
 }
 
 /// The parameter space, if the launch may begin.
-fn check(
-    kernel: &Kernel,
-    grid: [u32; 3],
-    block: [u32; 3],
-    shared: usize,
-    args: &[Arg],
-) -> Result<Vec<u8>, String> {
+pub(crate) fn parameters(kernel: &Kernel, shape: Shape, args: &[Arg]) -> Result<Vec<u8>, String> {
+    let Shape { grid, block, shared } = shape;
     let threads = block.iter().map(|n| u64::from(*n)).fold(1, u64::saturating_mul);
     let most = kernel.max_threads.unwrap_or(MOST_THREADS).min(MOST_THREADS);
     if threads == 0 || threads > most || block[2] > 64 {

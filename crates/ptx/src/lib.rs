@@ -45,6 +45,8 @@ mod alu;
 mod checks;
 mod convert;
 mod decode;
+#[cfg(target_os = "linux")]
+pub mod driver;
 mod error;
 mod exec;
 mod instruction;

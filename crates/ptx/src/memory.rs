@@ -3,6 +3,8 @@
 //! An address carries the number of its allocation in its high bits. Numbers are never used
 //! twice, so a pointer that runs off its allocation, or outlives it, never finds another one.
 
+use std::collections::BTreeSet;
+
 use crate::checks::Shadow;
 use crate::error::MemoryError;
 
@@ -15,6 +17,9 @@ const LARGEST: usize = 1 << 35;
 #[derive(Debug, Default)]
 pub struct Memory {
     slots: Vec<Option<Allocation>>,
+    /// The numbers of the slots that hold something: most do not after a while.
+    live: BTreeSet<usize>,
+    used: usize,
     pub(crate) epoch: u64,
 }
 
@@ -72,21 +77,31 @@ impl Memory {
             written: vec![false; len],
             shadow: Shadow::default(),
         };
+        self.live.insert(self.slots.len());
+        self.used += len;
         self.slots.push(Some(allocation));
         Ok(address)
     }
 
     /// Gives an allocation back; `address` must be its first byte.
     pub fn free(&mut self, address: u64) -> Result<(), MemoryError> {
-        let (_, offset) = self.find(address, 0)?;
+        let (allocation, offset) = self.find(address, 0)?;
+        let bytes = allocation.bytes.len();
         if offset != 0 {
             let found = format!("{offset} bytes into an allocation, not its start");
             return Err(MemoryError::Range { address, len: 0, found });
         }
-        if let Some(slot) = slot(address).and_then(|slot| self.slots.get_mut(slot)) {
-            *slot = None;
+        if let Some(slot) = slot(address) {
+            self.slots[slot] = None;
+            self.live.remove(&slot);
+            self.used -= bytes;
         }
         Ok(())
+    }
+
+    /// The bytes of all live allocations.
+    pub fn used(&self) -> usize {
+        self.used
     }
 
     /// Copies bytes to the device.
@@ -104,6 +119,32 @@ impl Memory {
             Some(at) => Err(MemoryError::Uninitialised { address: address + at as u64 }),
             None => Ok(allocation.bytes[offset..offset + len].to_vec()),
         }
+    }
+
+    /// Fills a range with repetitions of a pattern, whose length must divide the range's.
+    pub fn fill(&mut self, address: u64, len: usize, pattern: &[u8]) -> Result<(), MemoryError> {
+        let (allocation, offset) = self.find(address, len)?;
+        let range = &mut allocation.bytes[offset..offset + len];
+        match pattern {
+            [byte] => range.fill(*byte),
+            [] => {}
+            _ => {
+                range.chunks_mut(pattern.len()).for_each(|c| c.copy_from_slice(&pattern[..c.len()]))
+            }
+        }
+        allocation.written[offset..offset + len].fill(true);
+        Ok(())
+    }
+
+    /// Copies inside the device. Bytes that nobody has written stay so at their new place.
+    pub fn copy(&mut self, to: u64, from: u64, len: usize) -> Result<(), MemoryError> {
+        let (source, offset) = self.find(from, len)?;
+        let bytes = source.bytes[offset..offset + len].to_vec();
+        let written = source.written[offset..offset + len].to_vec();
+        let (target, offset) = self.find(to, len)?;
+        target.bytes[offset..offset + len].copy_from_slice(&bytes);
+        target.written[offset..offset + len].copy_from_slice(&written);
+        Ok(())
     }
 
     /// Reserves room for the values, copies them there and returns their address.
@@ -158,7 +199,8 @@ impl Memory {
 
     /// Makes the shadow of every allocation fit a kernel's smallest access.
     pub(crate) fn prepare(&mut self, granule: usize) {
-        for allocation in self.slots.iter_mut().flatten() {
+        for slot in &self.live {
+            let Some(allocation) = &mut self.slots[*slot] else { continue };
             allocation.shadow.prepare(allocation.bytes.len(), granule);
         }
     }

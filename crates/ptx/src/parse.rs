@@ -17,18 +17,22 @@ const CONSTANTS: usize = 64 << 10;
 const PARAMS: usize = 4 << 10;
 
 /// A loaded PTX file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Module {
     pub(crate) file: String,
     pub(crate) kernels: Vec<Kernel>,
     pub(crate) constants: Vec<u8>,
+    /// The compute capability asked for, times ten.
+    pub(crate) target: Option<u32>,
+    /// Each constant's name, offset and bytes.
+    pub(crate) globals: Vec<(String, usize, usize)>,
 }
 
 impl Module {
     /// Loads PTX text; `file` is the name that errors and faults give.
     pub fn parse(file: &str, text: &str) -> Result<Self, ParseError> {
         let tokens = lex(file, text)?;
-        let module = Self { file: file.into(), kernels: Vec::new(), constants: Vec::new() };
+        let module = Self { file: file.into(), ..Self::default() };
         let mut parser = Parser { module, tokens, at: 0, symbols: HashMap::new(), shared: 0 };
         match parser.module() {
             Ok(()) => Ok(parser.module),
@@ -123,7 +127,7 @@ impl Parser {
             let directive = self.word()?;
             match directive.as_str() {
                 ".version" | ".address_size" => self.at += 1,
-                ".target" => self.skip_list()?,
+                ".target" => self.target()?,
                 ".visible" | ".weak" => {}
                 ".extern" => self.external()?,
                 ".const" => self.constant()?,
@@ -143,12 +147,19 @@ impl Parser {
         Ok(())
     }
 
-    fn skip_list(&mut self) -> Parsed<()> {
-        self.word()?;
-        while self.eat(',') {
-            self.word()?;
+    /// `sm_70` or `sm_90a`, and words that say nothing about instructions.
+    fn target(&mut self) -> Parsed<()> {
+        loop {
+            let word = self.word()?;
+            if let Some(number) = word.strip_prefix("sm_") {
+                let number = number.trim_end_matches(['a', 'f']).parse();
+                let Ok(number) = number else { return self.fail(format!("`{word}`: no target")) };
+                self.module.target = Some(number);
+            }
+            if !self.eat(',') {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn external(&mut self) -> Parsed<()> {
@@ -247,6 +258,7 @@ impl Parser {
         values.resize(bytes, 0);
         self.module.constants.resize(offset, 0);
         self.module.constants.extend(values);
+        self.module.globals.push((array.name.clone(), offset, bytes));
         self.symbols.insert(array.name, Symbol::At(Space::Const, offset as u64));
         self.expect(';')
     }
