@@ -42,6 +42,16 @@ impl Decoder<'_> {
         Err(format!("`{}`: {message}", self.opcode))
     }
 
+    /// Refuses an instruction that cards of the module's target do not have.
+    fn since(&self, capability: u32) -> Decoded<()> {
+        match self.names.target {
+            Some(target) if target < capability => {
+                self.fail(&format!("needs `.target sm_{capability}`, the module has sm_{target}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes a modifier out if it is there.
     fn flag(&mut self, name: &str) -> bool {
         let found = self.mods.iter().position(|m| *m == name);
@@ -182,6 +192,9 @@ impl Decoder<'_> {
         let needs_rounding = matches!(name.as_str(), "fma" | "div" | "rcp" | "sqrt");
         if ty.is_float() && needs_rounding && !nearest && !self.opcode.starts_with("mad") {
             return self.fail("a rounding is missing: `.rn` or `.approx`");
+        }
+        if name == "tanh.approx" {
+            self.since(75)?;
         }
         let run = alu::arithmetic(&name, ty);
         if run.is_none() {

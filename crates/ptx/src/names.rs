@@ -37,6 +37,8 @@ pub(crate) enum Symbol {
 pub(crate) struct Names {
     pub kernel: Kernel,
     pub symbols: HashMap<String, Symbol>,
+    /// The compute capability that the module asks for, times ten, if it says so.
+    pub target: Option<u32>,
     scopes: Vec<HashMap<String, (Reg, Type)>>,
     constants: HashMap<u64, Reg>,
     specials: HashMap<Special, Reg>,

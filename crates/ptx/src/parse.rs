@@ -270,6 +270,7 @@ impl Parser {
         }
         let kernel = Kernel { name, static_shared: self.shared, ..Kernel::default() };
         let mut names = Names::new(kernel, self.symbols.clone());
+        names.target = self.module.target;
         if self.eat('(') && !self.eat(')') {
             loop {
                 self.param(&mut names)?;

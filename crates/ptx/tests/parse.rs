@@ -47,9 +47,14 @@ fn what_is_not_known_is_refused_at_its_line() {
         ".shared .f32 tile[99999999999];",
         ".local .f32 stack[4];",
         "call foo;",
+        "tanh.approx.f32 %f0, %f1;",
     ] {
         assert!(!refusal(statement).is_empty());
     }
+    assert_eq!(
+        refusal("tanh.approx.f32 %f0, %f1;"),
+        "`tanh.approx.f32`: needs `.target sm_75`, the module has sm_70"
+    );
     assert_eq!(
         refusal("add.frob.u32 %r0, %r1, %r2;"),
         "`add.frob.u32`: modifier `.frob` is not supported"
