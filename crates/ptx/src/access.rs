@@ -7,6 +7,7 @@ use crate::error::FaultKind;
 use crate::exec::{Trap, position};
 use crate::instruction::{Access, Kernel, Lanes, Space};
 use crate::memory::Memory;
+use crate::traffic::Traffic;
 use crate::warp::lanes;
 
 /// All that a kernel's instructions can address while one block runs.
@@ -21,6 +22,8 @@ pub(crate) struct Window<'a> {
     pub grid: [u32; 3],
     /// The epoch in which each block so far began.
     pub starts: Vec<u64>,
+    /// For each instruction that moves data, what it has moved.
+    pub traffic: Vec<Option<Traffic>>,
 }
 
 impl Window<'_> {
@@ -45,6 +48,7 @@ impl Window<'_> {
     ) -> Result<(), Trap> {
         let mut bytes = [0; 16];
         let (size, step) = (access.bytes(), access.ty.bytes());
+        self.count(access, regs, active, stamp);
         for lane in lanes(active) {
             let address = address(access, regs, lane);
             let stamp = self.stamp(stamp, lane);
@@ -71,6 +75,7 @@ impl Window<'_> {
     ) -> Result<(), Trap> {
         let mut bytes = [0; 16];
         let (size, step) = (access.bytes(), access.ty.bytes());
+        self.count(access, regs, active, stamp);
         for lane in lanes(active) {
             let address = address(access, regs, lane);
             let stamp = self.stamp(stamp, lane);
@@ -83,6 +88,14 @@ impl Window<'_> {
                 .map_err(|kind| trap(stamp, address, kind))?;
         }
         Ok(())
+    }
+
+    fn count(&mut self, access: &Access, regs: &[Lanes], active: u32, stamp: Stamp) {
+        if let Some(traffic) = &mut self.traffic[stamp.pc as usize] {
+            let addresses =
+                regs[access.base as usize].map(|at| at.wrapping_add_signed(access.offset));
+            traffic.request(&addresses, active, access.bytes());
+        }
     }
 
     fn stamp(&self, stamp: Stamp, lane: usize) -> Stamp {

@@ -3,6 +3,7 @@
 //! The first fault ends the launch.
 
 use std::array::from_fn;
+use std::ops::RangeInclusive;
 
 use crate::access::Window;
 use crate::checks::{Clock, Shadow};
@@ -10,6 +11,7 @@ use crate::error::{Fault, FaultKind, LaunchError};
 use crate::instruction::{Kernel, LANES, Op, Space, Special};
 use crate::memory::{Memory, Scalar};
 use crate::parse::Module;
+use crate::traffic::{Traffic, Transfer};
 use crate::warp::Warp;
 
 /// The largest block and dynamic shared memory of any card.
@@ -27,7 +29,7 @@ impl<T: Scalar> From<T> for Arg {
 }
 
 /// What a launch did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Instructions, counted once for a warp.
     pub warp_instructions: u64,
@@ -35,6 +37,20 @@ pub struct Stats {
     pub thread_instructions: u64,
     /// Block-wide barriers that were passed.
     pub barriers: u64,
+    /// The loads and stores of global and shared memory that were executed, in the order of the
+    /// text.
+    pub traffic: Vec<Traffic>,
+}
+
+impl Stats {
+    /// All requests of a kind between two lines, such as those of a loop; none if there are none.
+    pub fn traffic_in(&self, transfer: Transfer, lines: RangeInclusive<u32>) -> Option<Traffic> {
+        let kind = self.traffic.iter().filter(|t| t.transfer == transfer);
+        kind.filter(|t| lines.contains(&t.line)).copied().reduce(|mut sum, one| {
+            sum.add(&one);
+            sum
+        })
+    }
 }
 
 /// The sizes of a launch: grid and block along x, y and z, and dynamic shared memory in bytes.
@@ -97,11 +113,14 @@ impl Module {
                 kernel,
                 grid,
                 starts: Vec::new(),
+                traffic: kernel.code.iter().map(Traffic::of_instruction).collect(),
             },
         };
         for index in indices(grid) {
             run.block(index).map_err(|trap| run.fault(&self.file, index, trap))?;
         }
+        let traffic = run.window.traffic.into_iter().flatten();
+        run.stats.traffic = traffic.filter(|traffic| traffic.requests > 0).collect();
         Ok(run.stats)
     }
 }

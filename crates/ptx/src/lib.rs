@@ -54,12 +54,14 @@ mod lexer;
 mod memory;
 mod names;
 mod parse;
+mod traffic;
 mod warp;
 
 pub use error::{Fault, FaultKind, LaunchError, MemoryError, ParseError};
 pub use exec::{Arg, Stats};
 pub use memory::{Memory, Scalar};
 pub use parse::Module;
+pub use traffic::{Traffic, Transfer};
 
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]

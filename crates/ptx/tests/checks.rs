@@ -1,7 +1,7 @@
 //! Kernels broken on purpose: each mutation must be caught, at its line and by its thread, and the
 //! kernel as it was must run.
 
-use striate_ptx::{Arg, Fault, FaultKind, LaunchError, Memory, Module, Stats};
+use striate_ptx::{Arg, Fault, FaultKind, LaunchError, Memory, Module, Stats, Transfer};
 
 /// Reverses 64 numbers of a block through shared memory.
 const REVERSE: &str = ".version 7.0
@@ -60,6 +60,28 @@ fn the_kernel_as_it_was_runs() {
     assert_eq!(values, expected);
     assert_eq!((stats.barriers, stats.warp_instructions), (2, 18 * 4));
     assert_eq!(stats.thread_instructions, 18 * 128);
+}
+
+#[test]
+fn sectors_and_wavefronts_are_counted() {
+    let (stats, _) = run(REVERSE).unwrap();
+    let count = |stats: &Stats, transfer| {
+        let traffic = stats.traffic_in(transfer, 1..=99).unwrap();
+        (traffic.requests, traffic.pieces, traffic.ideal)
+    };
+    assert_eq!(count(&stats, Transfer::GlobalLoad), (4, 16, 16));
+    assert_eq!(count(&stats, Transfer::GlobalStore), (4, 16, 16));
+    assert_eq!(count(&stats, Transfer::SharedStore), (4, 4, 4));
+    assert_eq!(count(&stats, Transfer::SharedLoad), (4, 4, 4));
+    assert_eq!(stats.traffic_in(Transfer::SharedLoad, 1..=20), None, "it stands later");
+    // A stride of two words is a conflict of two lanes in each bank.
+    let (wide, _) = run(&REVERSE
+        .replace("tile[64]", "tile[128]")
+        .replace("j, %i, 4", "j, %i, 8")
+        .replace("j, %j, 4", "j, %j, 8"))
+    .unwrap();
+    assert_eq!(count(&wide, Transfer::SharedLoad), (4, 8, 4));
+    assert_eq!(wide.traffic[1].per_request(), 2.0);
 }
 
 #[test]
