@@ -1,11 +1,12 @@
 //! Loads and stores: every one is checked for its bounds, its alignment, whether the bytes it
 //! reads were ever written, and whether another thread or block touched them unordered.
 
-use crate::checks::{Clash, Clock, Conflict, Shadow, Stamp};
+use crate::alu::Update;
+use crate::checks::{Clash, Clock, Conflict, Kind, Shadow, Stamp};
 use crate::convert::extend;
 use crate::error::FaultKind;
 use crate::exec::{Trap, position};
-use crate::instruction::{Access, Kernel, Lanes, Space};
+use crate::instruction::{Access, Kernel, LANES, Lanes, Reg, Space};
 use crate::memory::Memory;
 use crate::traffic::Traffic;
 use crate::warp::lanes;
@@ -19,9 +20,7 @@ pub(crate) struct Window<'a> {
     pub constants: &'a [u8],
     pub clock: Clock,
     pub kernel: &'a Kernel,
-    pub grid: [u32; 3],
-    /// The epoch in which each block so far began.
-    pub starts: Vec<u64>,
+    pub blocks: Blocks,
     /// For each instruction that moves data, what it has moved.
     pub traffic: Vec<Option<Traffic>>,
 }
@@ -30,7 +29,7 @@ impl Window<'_> {
     pub fn begin_block(&mut self) {
         self.barrier();
         self.clock.block = self.clock.now;
-        self.starts.push(self.clock.now);
+        self.blocks.starts.push(self.clock.now);
     }
 
     /// Begins a new epoch.
@@ -84,10 +83,37 @@ impl Window<'_> {
                 element.copy_from_slice(&value.to_le_bytes()[..step]);
             }
             self.check(access, address)
-                .and_then(|()| self.write(access.space, address, &bytes[..size], stamp))
+                .and_then(|()| self.reach(access.space, address, size, (stamp, Kind::Write)))
+                .map(|target| target.copy_from_slice(&bytes[..size]))
                 .map_err(|kind| trap(stamp, address, kind))?;
         }
         Ok(())
+    }
+
+    /// Updates memory lane by lane and gives the old values.
+    pub fn update(
+        &mut self,
+        access: &Access,
+        regs: &[Lanes],
+        (run, src): (Update, [Reg; 2]),
+        (active, stamp): (u32, Stamp),
+    ) -> Result<Lanes, Trap> {
+        let (size, mut all) = (access.bytes(), [0; LANES]);
+        for lane in lanes(active) {
+            let address = address(access, regs, lane);
+            let stamp = self.stamp(stamp, lane);
+            let bytes = self
+                .check(access, address)
+                .and_then(|()| self.reach(access.space, address, size, (stamp, Kind::Atomic)))
+                .map_err(|kind| trap(stamp, address, kind))?;
+            let mut old = [0; 8];
+            old[..size].copy_from_slice(bytes);
+            let old = u64::from_le_bytes(old);
+            let new = run([old, regs[src[0] as usize][lane], regs[src[1] as usize][lane]]);
+            bytes.copy_from_slice(&new.to_le_bytes()[..size]);
+            all[lane] = old;
+        }
+        Ok(all)
     }
 
     fn count(&mut self, access: &Access, regs: &[Lanes], active: u32, stamp: Stamp) {
@@ -107,6 +133,44 @@ impl Window<'_> {
         if address.is_multiple_of(size as u64) { Ok(()) } else { Err(FaultKind::Misaligned(size)) }
     }
 
+    /// Checks an access and gives the bytes that it is about.
+    fn reach(
+        &mut self,
+        space: Space,
+        address: u64,
+        size: usize,
+        (stamp, kind): (Stamp, Kind),
+    ) -> Result<&mut [u8], FaultKind> {
+        if space == Space::Shared {
+            within("shared memory", &self.shared, address, size)?;
+            let at = address as usize;
+            let clash = touch(&mut self.shadow, at, size, &self.clock, (stamp, kind));
+            if kind != Kind::Write && self.unwritten(at, size) {
+                return Err(FaultKind::Uninitialised);
+            }
+            let clash = clash.filter(|clash| clash.conflict == Conflict::Threads);
+            self.blocks.report(clash, self.kernel)?;
+            return Ok(&mut self.shared[at..at + size]);
+        }
+        let found = self.memory.locate(address, size);
+        let (allocation, at) = found.map_err(FaultKind::OutOfBounds)?;
+        if kind == Kind::Write {
+            allocation.written[at..at + size].fill(true);
+        } else if allocation.written[at..at + size].contains(&false) {
+            return Err(FaultKind::Uninitialised);
+        }
+        let clash = touch(&mut allocation.shadow, at, size, &self.clock, (stamp, kind));
+        self.blocks.report(clash, self.kernel)?;
+        Ok(&mut allocation.bytes[at..at + size])
+    }
+
+    /// Whether this block has left a byte of shared memory unwritten.
+    fn unwritten(&mut self, at: usize, size: usize) -> bool {
+        let block = self.clock.block;
+        let cells = self.shadow.cells(at, size);
+        cells.into_iter().any(|cell| self.shadow.cell(cell).written() < block)
+    }
+
     fn read(
         &mut self,
         space: Space,
@@ -115,71 +179,31 @@ impl Window<'_> {
         stamp: Stamp,
     ) -> Result<(), FaultKind> {
         let size = out.len();
-        match space {
-            Space::Param => {
-                out.copy_from_slice(within("the parameters", self.params, address, size)?)
-            }
-            Space::Const => {
-                out.copy_from_slice(within("the constants", self.constants, address, size)?)
-            }
-            Space::Shared => {
-                out.copy_from_slice(within("shared memory", &self.shared, address, size)?);
-                let clash =
-                    touch(&mut self.shadow, address as usize, size, stamp, &self.clock, false);
-                let block = self.clock.block;
-                let cells = self.shadow.cells(address as usize, size);
-                let unwritten = cells.into_iter().any(|c| self.shadow.cell(c).written() < block);
-                if unwritten {
-                    return Err(FaultKind::Uninitialised);
-                }
-                self.report(clash.filter(|clash| clash.conflict == Conflict::Threads))?;
-            }
-            Space::Global => {
-                let found = self.memory.locate(address, size);
-                let (allocation, at) = found.map_err(FaultKind::OutOfBounds)?;
-                out.copy_from_slice(&allocation.bytes[at..at + size]);
-                if allocation.written[at..at + size].contains(&false) {
-                    return Err(FaultKind::Uninitialised);
-                }
-                let clash = touch(&mut allocation.shadow, at, size, stamp, &self.clock, false);
-                self.report(clash)?;
-            }
-        }
+        let bytes = match space {
+            Space::Param => within("the parameters", self.params, address, size)?,
+            Space::Const => within("the constants", self.constants, address, size)?,
+            _ => self.reach(space, address, size, (stamp, Kind::Read))?,
+        };
+        out.copy_from_slice(bytes);
         Ok(())
     }
+}
 
-    fn write(
-        &mut self,
-        space: Space,
-        address: u64,
-        bytes: &[u8],
-        stamp: Stamp,
-    ) -> Result<(), FaultKind> {
-        let size = bytes.len();
-        if space == Space::Shared {
-            within("shared memory", &self.shared, address, size)?;
-            let at = address as usize;
-            self.shared[at..at + size].copy_from_slice(bytes);
-            let clash = touch(&mut self.shadow, at, size, stamp, &self.clock, true);
-            return self.report(clash.filter(|clash| clash.conflict == Conflict::Threads));
-        }
-        let found = self.memory.locate(address, size);
-        let (allocation, at) = found.map_err(FaultKind::OutOfBounds)?;
-        allocation.bytes[at..at + size].copy_from_slice(bytes);
-        allocation.written[at..at + size].fill(true);
-        let clash = touch(&mut allocation.shadow, at, size, stamp, &self.clock, true);
-        self.report(clash)
-    }
+/// The grid's shape and the epoch in which each block so far began.
+pub(crate) struct Blocks {
+    pub grid: [u32; 3],
+    pub starts: Vec<u64>,
+}
 
+impl Blocks {
     /// Turns a clash into a fault that names the other access.
-    fn report(&self, clash: Option<Clash>) -> Result<(), FaultKind> {
-        let Some(Clash { conflict, earlier, earlier_wrote }) = clash else { return Ok(()) };
-        let did = if earlier_wrote { "wrote" } else { "read" };
-        let line = self.kernel.code.get(earlier.pc as usize).map_or(0, |i| i.line);
+    fn report(&self, clash: Option<Clash>, kernel: &Kernel) -> Result<(), FaultKind> {
+        let Some(Clash { conflict, earlier, did }) = clash else { return Ok(()) };
+        let line = kernel.code.get(earlier.pc as usize).map_or(0, |i| i.line);
         Err(match conflict {
             Conflict::Threads => FaultKind::Race(format!(
                 "thread {} of the block {did} it at line {line}, with no barrier between",
-                earlier.thread
+                earlier.thread()
             )),
             Conflict::Blocks => {
                 let number = self.starts.partition_point(|start| *start <= earlier.epoch);
@@ -214,13 +238,12 @@ fn touch(
     shadow: &mut Shadow,
     at: usize,
     size: usize,
-    stamp: Stamp,
     clock: &Clock,
-    write: bool,
+    (stamp, kind): (Stamp, Kind),
 ) -> Option<Clash> {
     let mut clash = None;
     for cell in shadow.cells(at, size) {
-        let found = shadow.cell(cell).access(stamp, clock, write);
+        let found = shadow.cell(cell).access(stamp, clock, kind);
         clash = clash.or(found);
     }
     clash

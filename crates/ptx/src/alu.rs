@@ -311,6 +311,47 @@ pub(crate) fn insert_field(ty: Type) -> Option<WarpFn> {
     }
 }
 
+/// What an atomic operation leaves in memory: a function of the old value and the operands.
+pub(crate) type Update = fn([u64; 3]) -> u64;
+
+/// The function behind `atom` and `red`. Values are zero-extended, as registers are.
+pub(crate) fn atomic(name: &str, ty: Type) -> Option<Update> {
+    macro_rules! update {
+        ($t:ty; |$old:ident, $a:ident, $b:pat_param| $e:expr) => {
+            Some(
+                (|[old, a, b]: [u64; 3]| {
+                    let ($old, $a, $b) = (<$t>::get(old), <$t>::get(a), <$t>::get(b));
+                    Word::put($e)
+                }) as Update,
+            )
+        };
+    }
+    let sized = ty.bits >= 32;
+    match (name, ty.class) {
+        ("add", Class::Unsigned | Class::Signed) | ("min" | "max", _) => {
+            integers!(ty, T, Wide => match name {
+                _ if !sized => None,
+                "add" if ty.class == Class::Signed && ty.bits == 64 => None,
+                "add" => update!(T; |old, a, _| old.wrapping_add(a)),
+                "min" => update!(T; |old, a, _| old.min(a)),
+                _ => update!(T; |old, a, _| old.max(a)),
+            })
+        }
+        ("inc", Class::Unsigned) if ty.bits == 32 => {
+            update!(u32; |old, a, _| if old >= a { 0 } else { old + 1 })
+        }
+        ("dec", Class::Unsigned) if ty.bits == 32 => {
+            update!(u32; |old, a, _| if old == 0 || old > a { a } else { old - 1 })
+        }
+        ("and", Class::Bits) if sized => update!(u64; |old, a, _| old & a),
+        ("or", Class::Bits) if sized => update!(u64; |old, a, _| old | a),
+        ("xor", Class::Bits) if sized => update!(u64; |old, a, _| old ^ a),
+        ("exch", Class::Bits) if sized => update!(u64; |_old, a, _| a),
+        ("cas", Class::Bits) if sized => update!(u64; |old, a, b| if old == a { b } else { old }),
+        _ => None,
+    }
+}
+
 /// The function behind `selp`: the first operand where the predicate holds, else the second.
 pub(crate) fn select() -> Option<WarpFn> {
     op!(u64, u64, bool; |a, b, c| if c { a } else { b })

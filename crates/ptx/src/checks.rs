@@ -15,10 +15,44 @@ pub(crate) struct Stamp {
     pub epoch: u64,
     /// The instruction's index.
     pub pc: u32,
-    /// The thread's linear index in its block.
+    /// The thread's linear index in its block, and [`ATOMIC`] if the access was.
     pub thread: u16,
     /// The warp barriers that the thread's warp had passed, modulo 2^16.
     pub warp_epoch: u16,
+}
+
+/// The bit of [`Stamp::thread`] that marks an atomic access; a block has at most 1024 threads.
+const ATOMIC: u16 = 1 << 15;
+
+impl Stamp {
+    /// The thread's linear index in its block.
+    pub fn thread(&self) -> u16 {
+        self.thread & !ATOMIC
+    }
+
+    fn atomic(&self) -> bool {
+        self.thread & ATOMIC != 0
+    }
+}
+
+/// What an access does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Read,
+    Write,
+    /// Reads and writes at once; clashes with others, but not with another of its kind.
+    Atomic,
+}
+
+impl Kind {
+    /// The past tense, for reports.
+    fn did(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "wrote",
+            Self::Atomic => "updated",
+        }
+    }
 }
 
 /// The epochs that divide the past.
@@ -43,14 +77,16 @@ pub(crate) enum Conflict {
 pub(crate) struct Clash {
     pub conflict: Conflict,
     pub earlier: Stamp,
-    pub earlier_wrote: bool,
+    /// What the earlier access did.
+    pub did: &'static str,
 }
 
-/// The last write of a byte and up to two reads that a later write could clash with.
+/// The last plain write of a byte, and up to two other accesses that a later one could clash with.
+/// Those are reads or atomic, and never both kinds unordered, for that is a clash itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cell {
     write: Stamp,
-    reads: [Stamp; 2],
+    others: [Stamp; 2],
 }
 
 impl Cell {
@@ -60,31 +96,38 @@ impl Cell {
     }
 
     /// Records an access and reports an earlier one that nothing orders before it.
-    pub fn access(&mut self, now: Stamp, clock: &Clock, write: bool) -> Option<Clash> {
-        let mut clash = find(self.write, now, clock, true);
-        if write {
-            clash = clash.or_else(|| self.reads.iter().find_map(|r| find(*r, now, clock, false)));
-            self.write = now;
-        } else {
-            self.remember(now, clock);
+    pub fn access(&mut self, mut now: Stamp, clock: &Clock, kind: Kind) -> Option<Clash> {
+        let mut clash = find(self.write, now, clock, Kind::Write);
+        for other in self.others {
+            let was = if other.atomic() { Kind::Atomic } else { Kind::Read };
+            if was != kind {
+                clash = clash.or_else(|| find(other, now, clock, was));
+            }
+        }
+        if kind == Kind::Atomic {
+            now.thread |= ATOMIC;
+        }
+        match kind {
+            Kind::Write => self.write = now,
+            Kind::Read | Kind::Atomic => self.remember(now, clock),
         }
         clash
     }
 
-    /// Keeps two reads such that any later write that clashes with a forgotten one also clashes
-    /// with a kept one: an ordered read may go, and two warps are better than two lanes.
+    /// Keeps two accesses such that any later one that clashes with a forgotten one also clashes
+    /// with a kept one: an ordered one may go, and two warps are better than two lanes.
     fn remember(&mut self, now: Stamp, clock: &Clock) {
-        let [first, second] = self.reads;
+        let [first, second] = self.others;
         if unordered(first, now, clock).is_none() {
-            self.reads[0] = now;
+            self.others[0] = now;
         } else if unordered(second, now, clock).is_none() || warp(first) == warp(second) {
-            self.reads[1] = now;
+            self.others[1] = now;
         }
     }
 }
 
-fn find(earlier: Stamp, now: Stamp, clock: &Clock, earlier_wrote: bool) -> Option<Clash> {
-    unordered(earlier, now, clock).map(|conflict| Clash { conflict, earlier, earlier_wrote })
+fn find(earlier: Stamp, now: Stamp, clock: &Clock, kind: Kind) -> Option<Clash> {
+    unordered(earlier, now, clock).map(|conflict| Clash { conflict, earlier, did: kind.did() })
 }
 
 fn unordered(earlier: Stamp, now: Stamp, clock: &Clock) -> Option<Conflict> {
@@ -93,7 +136,7 @@ fn unordered(earlier: Stamp, now: Stamp, clock: &Clock) -> Option<Conflict> {
     } else if earlier.epoch < clock.block {
         Some(Conflict::Blocks)
     } else if earlier.epoch < clock.now
-        || earlier.thread == now.thread
+        || earlier.thread() == now.thread()
         || (warp(earlier) == warp(now) && earlier.warp_epoch != now.warp_epoch)
     {
         None
@@ -103,7 +146,7 @@ fn unordered(earlier: Stamp, now: Stamp, clock: &Clock) -> Option<Conflict> {
 }
 
 fn warp(stamp: Stamp) -> u16 {
-    stamp.thread / 32
+    stamp.thread() / 32
 }
 
 const PAGE: usize = 256;

@@ -5,7 +5,7 @@
 use std::array::from_fn;
 use std::ops::RangeInclusive;
 
-use crate::access::Window;
+use crate::access::{Blocks, Window};
 use crate::checks::{Clock, Shadow};
 use crate::error::{Fault, FaultKind, LaunchError};
 use crate::instruction::{Kernel, LANES, Op, Space, Special};
@@ -111,8 +111,7 @@ impl Module {
                 constants,
                 clock: Clock { launch, block: launch, now: launch },
                 kernel,
-                grid,
-                starts: Vec::new(),
+                blocks: Blocks { grid, starts: Vec::new() },
                 traffic: kernel.code.iter().map(Traffic::of_instruction).collect(),
             },
         };
@@ -165,7 +164,11 @@ pub(crate) fn parameters(kernel: &Kernel, shape: Shape, args: &[Arg]) -> Result<
 fn granules(kernel: &Kernel) -> (usize, usize) {
     let smallest = |space| {
         let accesses = kernel.code.iter().filter_map(|i| match &i.op {
-            Op::Load(a) | Op::Store(a) if a.space == space => Some(a.ty.bytes()),
+            Op::Load(access) | Op::Store(access) | Op::Atomic { access, .. }
+                if access.space == space =>
+            {
+                Some(access.ty.bytes())
+            }
             _ => None,
         });
         accesses.min().unwrap_or(4)

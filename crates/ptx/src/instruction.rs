@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::alu::Update;
+
 /// The lanes of a warp.
 pub(crate) const LANES: usize = 32;
 
@@ -229,6 +231,13 @@ pub(crate) enum Op {
     },
     Load(Access),
     Store(Access),
+    /// Replaces a value in memory by a function of it and up to two registers.
+    Atomic {
+        access: Access,
+        run: Update,
+        dst: Option<Reg>,
+        src: [Reg; 2],
+    },
     Branch {
         target: usize,
     },

@@ -62,9 +62,7 @@ impl Lexer<'_> {
         let token = match first {
             b'0'..=b'9' => self.number()?,
             b'"' => self.text()?,
-            _ if starts_word(first) => {
-                Token::Word(self.take(|b| starts_word(b) || b.is_ascii_digit()))
-            }
+            _ if starts_word(first) => Token::Word(self.word()),
             _ if first.is_ascii_graphic() => {
                 self.at += 1;
                 Token::Punct(first as char)
@@ -116,6 +114,18 @@ impl Lexer<'_> {
             self.at += 1;
         }
         String::from_utf8_lossy(&self.bytes[start..self.at]).into_owned()
+    }
+
+    /// A name or an opcode; `::` joins its parts, as in `.shared::cta`.
+    fn word(&mut self) -> String {
+        let belongs = |b: u8| starts_word(b) || b.is_ascii_digit();
+        let mut word = self.take(belongs);
+        while (self.peek(0), self.peek(1)) == (b':', b':') && belongs(self.peek(2)) {
+            self.at += 2;
+            word += "::";
+            word += &self.take(belongs);
+        }
+        word
     }
 
     fn text(&mut self) -> Result<Token, ParseError> {

@@ -153,6 +153,13 @@ impl Warp {
                 let stamp = self.stamp(pc);
                 window.store(access, &self.regs, active, stamp)?;
             }
+            Op::Atomic { access, run, dst, src } => {
+                let now = (active, self.stamp(pc));
+                let old = window.update(access, &self.regs, (*run, *src), now)?;
+                if let Some(dst) = dst {
+                    self.set(*dst, &old, active);
+                }
+            }
             Op::Fence => {}
             _ => return self.control(&instruction.op, pc, all, active),
         }

@@ -159,6 +159,64 @@ fn a_misaligned_address_is_caught() {
     assert_eq!((fault.kind, fault.line), (FaultKind::Misaligned(4), 17));
 }
 
+/// Counts the threads of all blocks below a limit, in shared and then in global memory.
+const COUNT: &str = ".version 7.0
+.target sm_70
+.address_size 64
+.visible .entry reverse(.param .u64 total, .param .u64 unused) {
+  .shared .u32 cell;
+  .reg .u64 %total;
+  .reg .u32 %i, %zero, %n;
+  .reg .pred %first, %p;
+  ld.param.u64 %total, [total];
+  mov.u32 %i, %tid.x;
+  setp.eq.u32 %first, %i, 0;
+  mov.u32 %zero, 0;
+  @%first st.shared.u32 [cell], %zero;
+  bar.sync 0;
+  setp.lt.u32 %p, %i, 40;
+  @%p red.shared.add.u32 [cell], 1;
+  bar.sync 0;
+  @%first ld.shared.u32 %n, [cell];
+  @%first red.global.add.u32 [%total], %n;
+  ret;
+}";
+
+fn count(text: &str) -> Result<u32, Box<Fault>> {
+    let module = Module::parse("k.ptx", text).unwrap();
+    let mut memory = Memory::new();
+    let total = memory.upload(&[0_u32]).unwrap();
+    let args = [total.into(), 0_u64.into()];
+    match module.launch(&mut memory, "reverse", [3, 1, 1], [64, 1, 1], 0, &args) {
+        Ok(_) => Ok(memory.download(total, 1).unwrap()[0]),
+        Err(LaunchError::Fault(fault)) => Err(fault),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn atomic_accesses_clash_with_plain_ones_only() {
+    assert_eq!(count(COUNT).unwrap(), 120);
+    // Each barrier is needed, and so is each atomic operation.
+    let parts: Vec<&str> = COUNT.split("bar.sync 0;").collect();
+    for (text, line) in [
+        (format!("{} {} bar.sync 0; {}", parts[0], parts[1], parts[2]), 16),
+        (format!("{} bar.sync 0; {} {}", parts[0], parts[1], parts[2]), 18),
+        (COUNT.replace("red.shared.add.u32 [cell], 1", "st.shared.u32 [cell], %i"), 16),
+    ] {
+        let fault = count(&text).unwrap_err();
+        assert!(matches!(fault.kind, FaultKind::Race(_)), "{fault}");
+        assert_eq!(fault.line, line, "{fault}");
+    }
+    let plain = COUNT.replace("red.global.add.u32 [%total], %n", "st.global.u32 [%total], %n");
+    assert!(matches!(count(&plain).unwrap_err().kind, FaultKind::BlockConflict(_)));
+    let read = COUNT.replace("  ret;", "  @%first ld.global.u32 %n, [%total];");
+    let fault = count(&read).unwrap_err();
+    let FaultKind::BlockConflict(text) = &fault.kind else { panic!("{fault}") };
+    assert_eq!(text, "block [0, 0, 0] read it at line 20");
+    assert_eq!((fault.line, fault.block), (19, [1, 0, 0]));
+}
+
 #[test]
 fn uninitialised_global_memory_is_caught() {
     let module = Module::parse("k.ptx", REVERSE).unwrap();

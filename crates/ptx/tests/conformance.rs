@@ -333,6 +333,46 @@ fn spaces_vectors_and_packing() {
     assert_eq!(warp("bfi.b32 %r, %i, 0xffffffff, 8, 4;"), each(|i| 0xffff_f0ff | (i & 15) << 8));
 }
 
+/// The old value that `atom` gives and the new one that it leaves.
+fn atomic(operation: &str, old: u32, operands: &str) -> (u32, u32) {
+    let body = format!(
+        ".shared .u32 cell; setp.eq.u32 %p, %i, 7; mov.u32 %t, {old}; @%p st.shared.u32 [cell], %t;
+         @%p atom.shared.{operation} %r, [cell], {operands}; @%p ld.shared.u32 %s, [cell]; @!%p mov.u32 %s, 0;
+         shfl.sync.idx.b32 %s, %s, 7, 31, 0xffffffff; setp.eq.u32 %q, %i, 0; @%q mov.u32 %r, %s;"
+    );
+    let answers = warp(&body);
+    (answers[7], answers[0])
+}
+
+#[test]
+fn atomic_operations() {
+    for (operation, old, operands, new) in [
+        ("add.u32", 0xffff_ffff, "2", 1),
+        ("add.s32", 3, "-5", 0xffff_fffe),
+        ("relaxed.cta.add.u32", 1, "2", 3),
+        ("min.s32", 3, "-5", 0xffff_fffb),
+        ("min.u32", 3, "-5", 3),
+        ("max.u32", 3, "-5", 0xffff_fffb),
+        ("and.b32", 12, "10", 8),
+        ("or.b32", 12, "10", 14),
+        ("xor.b32", 12, "10", 6),
+        ("exch.b32", 12, "10", 10),
+        ("cas.b32", 12, "12, 10", 10),
+        ("cas.b32", 11, "12, 10", 11),
+        ("inc.u32", 5, "6", 6),
+        ("inc.u32", 6, "6", 0),
+        ("dec.u32", 0, "6", 6),
+        ("dec.u32", 9, "6", 6),
+        ("dec.u32", 5, "6", 4),
+    ] {
+        assert_eq!(atomic(operation, old, operands), (old, new), "atom.shared.{operation}");
+    }
+    // Each thread takes a number of its own.
+    let shared = ".shared .u32 cell; mov.u32 %s, 0; setp.eq.u32 %p, %i, 0; @%p st.shared.u32 [cell], %s; bar.sync 0;
+        atom.shared.add.u32 %r, [cell], 1;";
+    assert_eq!(warp(shared), each(|i| i));
+}
+
 /// A card gave these bits, where the processor's own arithmetic gives others.
 #[test]
 fn every_single_nan_is_the_same() {

@@ -1,8 +1,12 @@
 //! Turns an opcode and its operands into an operation, or says why it cannot.
+//!
+//! Here stands what computes and what steers; [`memory`] has the instructions that address memory.
+
+mod memory;
 
 use crate::alu;
 use crate::instruction::{
-    Access, Class, Conversion, Guard, Join, Op, Reg, Rounding, Shuffle, Space, Type, Vote, WarpFn,
+    Class, Conversion, Guard, Join, Op, Reg, Rounding, Shuffle, Type, Vote, WarpFn,
 };
 use crate::names::{Names, Operand};
 use crate::parse::float_bits;
@@ -131,6 +135,7 @@ impl Decoder<'_> {
     fn op(&mut self, name: &str) -> Decoded<Op> {
         match name {
             "ld" | "st" => self.access(name == "st"),
+            "atom" | "red" => self.atomic(name == "atom"),
             "mov" => self.mov(),
             "cvta" => self.cvta(),
             "cvt" => self.cvt(),
@@ -286,92 +291,6 @@ impl Decoder<'_> {
         let ty = self.ty()?;
         let (dst, src) = (self.dst(Type::U64)?, self.src(Type::U64)?);
         self.alu(alu::arithmetic("mov", ty), dst, [src; 3], false, false)
-    }
-
-    fn access(&mut self, store: bool) -> Decoded<Op> {
-        let ty = self.ty()?;
-        let space = [
-            ("param", Space::Param),
-            ("const", Space::Const),
-            ("global", Space::Global),
-            ("shared", Space::Shared),
-        ];
-        let space = self.choose(&space).unwrap_or(Space::Global);
-        let count = self.choose(&[("v2", 2), ("v4", 4)]).unwrap_or(1);
-        for hint in ["nc", "ca", "cg", "cs", "cv", "lu", "wb", "wt", "weak", "volatile"] {
-            self.flag(hint);
-        }
-        if ty == Type::PRED || ty.bytes() * count > 16 {
-            return self.fail("at most 16 bytes, and no predicates, move at once");
-        }
-        if store && matches!(space, Space::Param | Space::Const) {
-            return self.fail("this space cannot be written");
-        }
-        if store {
-            let (base, offset) = self.address(space)?;
-            let (regs, reg_bits) = self.elements(ty, count, true)?;
-            return Ok(Op::Store(Access { space, ty, regs, reg_bits, base, offset }));
-        }
-        let (regs, reg_bits) = self.elements(ty, count, false)?;
-        let (base, offset) = self.address(space)?;
-        Ok(Op::Load(Access { space, ty, regs, reg_bits, base, offset }))
-    }
-
-    fn elements(
-        &mut self,
-        ty: Type,
-        count: usize,
-        store: bool,
-    ) -> Decoded<(Vec<Option<Reg>>, u32)> {
-        let elements = match self.next()? {
-            Operand::Vector(parts) => parts,
-            single => vec![single],
-        };
-        if elements.len() != count {
-            return self.fail(&format!("{} registers for {count} elements", elements.len()));
-        }
-        let mut reg_bits = ty.bits;
-        let mut regs = Vec::new();
-        for element in &elements {
-            match element {
-                Operand::Reg(_, declared) => reg_bits = declared.bits,
-                Operand::Sink if !store => {
-                    regs.push(None);
-                    continue;
-                }
-                _ if !store => return self.fail("a load needs registers"),
-                _ => {}
-            }
-            regs.push(Some(self.value(element, ty, true)?));
-        }
-        Ok((regs, reg_bits))
-    }
-
-    fn address(&mut self, space: Space) -> Decoded<(Reg, i64)> {
-        use crate::names::Symbol;
-        let Operand::Address(base, offset) = self.next()? else {
-            return self.fail("expected an address in brackets");
-        };
-        let reg = match *base {
-            Operand::Symbol(symbol) => {
-                let named = match symbol {
-                    Symbol::At(space, _) => space,
-                    Symbol::DynamicShared => Space::Shared,
-                };
-                if named != space {
-                    return self.fail("the symbol lies in another space");
-                }
-                self.names.symbol(symbol)?
-            }
-            Operand::Reg(reg, ty) if ty.bits == 64 && !ty.is_float() => reg,
-            Operand::Reg(reg, ty) if ty.bits == 32 && !ty.is_float() && space != Space::Global => {
-                reg
-            }
-            Operand::Int(value) => self.names.constant(value)?,
-            Operand::Word(word) => return self.fail(&format!("`{word}` is not declared")),
-            _ => return self.fail("this cannot be the base of an address"),
-        };
-        Ok((reg, offset))
     }
 
     fn cvt(&mut self) -> Decoded<Op> {
