@@ -16,6 +16,8 @@ pub(crate) struct Window<'a> {
     pub memory: &'a mut Memory,
     pub shared: Vec<u8>,
     pub shadow: Shadow,
+    /// For each word of shared memory the asynchronous copy on its way there; empty without any.
+    pub flying: Vec<Stamp>,
     pub params: &'a [u8],
     pub constants: &'a [u8],
     pub clock: Clock,
@@ -117,20 +119,74 @@ impl Window<'_> {
     }
 
     fn count(&mut self, access: &Access, regs: &[Lanes], active: u32, stamp: Stamp) {
+        let addresses = regs[access.base as usize].map(|at| at.wrapping_add_signed(access.offset));
+        self.request(&addresses, access.bytes(), active, stamp);
+    }
+
+    /// Counts what a warp's request costs.
+    pub fn request(&mut self, addresses: &Lanes, bytes: usize, active: u32, stamp: Stamp) {
         if let Some(traffic) = &mut self.traffic[stamp.pc as usize] {
-            let addresses =
-                regs[access.base as usize].map(|at| at.wrapping_add_signed(access.offset));
-            traffic.request(&addresses, active, access.bytes());
+            traffic.request(addresses, active, bytes);
         }
     }
 
-    fn stamp(&self, stamp: Stamp, lane: usize) -> Stamp {
+    pub fn stamp(&self, stamp: Stamp, lane: usize) -> Stamp {
         Stamp { epoch: self.clock.now, thread: stamp.thread + lane as u16, ..stamp }
     }
 
     fn check(&self, access: &Access, address: u64) -> Result<(), FaultKind> {
-        let size = access.bytes();
+        self.aligned(address, access.bytes())
+    }
+
+    fn aligned(&self, address: u64, size: usize) -> Result<(), FaultKind> {
         if address.is_multiple_of(size as u64) { Ok(()) } else { Err(FaultKind::Misaligned(size)) }
+    }
+
+    /// Reads the first bytes of an asynchronous copy from global memory.
+    pub fn fetch(
+        &mut self,
+        from: u64,
+        bytes: &mut [u8],
+        count: usize,
+        stamp: Stamp,
+    ) -> Result<(), Trap> {
+        let read = self.aligned(from, bytes.len()).and_then(|()| match count {
+            0 => Ok(()),
+            _ => self.read(Space::Global, from, &mut bytes[..count], stamp),
+        });
+        read.map_err(|kind| trap(stamp, from, kind))
+    }
+
+    /// Marks where an asynchronous copy will land, which nobody else may use before.
+    pub fn launch_copy(&mut self, to: u64, size: usize, stamp: Stamp) -> Result<(), Trap> {
+        self.aligned(to, size)
+            .and_then(|()| self.reach(Space::Shared, to, size, (stamp, Kind::Write)).map(|_| ()))
+            .map_err(|kind| trap(stamp, to, kind))?;
+        self.flying.resize(self.shared.len().div_ceil(4), Stamp::default());
+        self.flying[to as usize / 4..][..size / 4].fill(stamp);
+        Ok(())
+    }
+
+    /// Lands the bytes of an asynchronous copy.
+    pub fn land(&mut self, to: u64, bytes: &[u8], stamp: Stamp) -> Result<(), Trap> {
+        self.flying[to as usize / 4..][..bytes.len() / 4].fill(Stamp::default());
+        self.reach(Space::Shared, to, bytes.len(), (stamp, Kind::Write))
+            .map(|target| target.copy_from_slice(bytes))
+            .map_err(|kind| trap(stamp, to, kind))
+    }
+
+    /// Refuses an access to bytes of shared memory that a copy is bringing.
+    fn settled(&self, at: usize, size: usize) -> Result<(), FaultKind> {
+        let words = at / 4..(at + size).div_ceil(4);
+        let mut flying = self.flying.get(words).unwrap_or_default().iter();
+        match flying.find(|stamp| stamp.epoch != 0) {
+            None => Ok(()),
+            Some(copy) => Err(FaultKind::AsyncCopy(format!(
+                "thread {} copies to these bytes at line {} and has not waited for it",
+                copy.thread(),
+                self.kernel.code.get(copy.pc as usize).map_or(0, |i| i.line)
+            ))),
+        }
     }
 
     /// Checks an access and gives the bytes that it is about.
@@ -144,6 +200,7 @@ impl Window<'_> {
         if space == Space::Shared {
             within("shared memory", &self.shared, address, size)?;
             let at = address as usize;
+            self.settled(at, size)?;
             let clash = touch(&mut self.shadow, at, size, &self.clock, (stamp, kind));
             if kind != Kind::Write && self.unwritten(at, size) {
                 return Err(FaultKind::Uninitialised);
@@ -218,7 +275,7 @@ fn address(access: &Access, regs: &[Lanes], lane: usize) -> u64 {
     regs[access.base as usize][lane].wrapping_add_signed(access.offset)
 }
 
-fn trap(stamp: Stamp, address: u64, kind: FaultKind) -> Trap {
+pub(crate) fn trap(stamp: Stamp, address: u64, kind: FaultKind) -> Trap {
     Trap { pc: stamp.pc as usize, thread: stamp.thread, address: Some(address), kind }
 }
 

@@ -111,6 +111,10 @@ pub enum FaultKind {
     /// A shuffle, vote or warp barrier whose members are not all there.
     #[error("warp operation: {0}")]
     WarpMembers(String),
+    /// An access to bytes that an asynchronous copy is still bringing, or a thread that ends without
+    /// having waited for its copies.
+    #[error("asynchronous copy: {0}")]
+    AsyncCopy(String),
     /// The kernel executes far more instructions than any of ours.
     #[error("no end: a warp has executed {0} instructions")]
     Endless(u64),

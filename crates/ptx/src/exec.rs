@@ -107,6 +107,7 @@ impl Module {
                 memory,
                 shared: vec![0; bytes],
                 shadow,
+                flying: Vec::new(),
                 params,
                 constants,
                 clock: Clock { launch, block: launch, now: launch },
@@ -169,6 +170,7 @@ fn granules(kernel: &Kernel) -> (usize, usize) {
             {
                 Some(access.ty.bytes())
             }
+            Op::Copy(_) => Some(4),
             _ => None,
         });
         accesses.min().unwrap_or(4)

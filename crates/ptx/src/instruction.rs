@@ -8,6 +8,7 @@
 use std::fmt;
 
 use crate::alu::Update;
+use crate::matrix::Product;
 
 /// The lanes of a warp.
 pub(crate) const LANES: usize = 32;
@@ -41,6 +42,7 @@ pub(crate) struct Type {
 impl Type {
     pub const U32: Self = Self { class: Class::Unsigned, bits: 32 };
     pub const B32: Self = Self { class: Class::Bits, bits: 32 };
+    pub const F32: Self = Self { class: Class::Float, bits: 32 };
     pub const U64: Self = Self { class: Class::Unsigned, bits: 64 };
     pub const PRED: Self = Self { class: Class::Predicate, bits: 1 };
 
@@ -175,6 +177,16 @@ impl Access {
     }
 }
 
+/// A `cp.async`: where to and from, as register and offset.
+#[derive(Clone, Debug)]
+pub(crate) struct AsyncCopy {
+    pub to: (Reg, i64),
+    pub from: (Reg, i64),
+    pub bytes: usize,
+    /// The bytes to read, if not all; zeros follow them.
+    pub read: Option<Reg>,
+}
+
 /// A rounding mode of `cvt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rounding {
@@ -238,6 +250,13 @@ pub(crate) enum Op {
         dst: Option<Reg>,
         src: [Reg; 2],
     },
+    Copy(AsyncCopy),
+    CopyCommit,
+    /// Waits for all groups of copies but the last few, or for everything.
+    CopyWait {
+        but: Option<u64>,
+    },
+    Product(Product),
     Branch {
         target: usize,
     },

@@ -3,8 +3,8 @@
 //! A kernel for a graphics card is hard to get right and silent when it is wrong. This crate loads
 //! the same PTX text that a card would run and executes it block by block, thirty-two lanes at a
 //! time. It stops at the first access out of bounds or misaligned, read of bytes that nothing
-//! wrote, race between threads, conflict between blocks, or barrier that not all threads reach,
-//! and says where: kernel, line, block, thread and address. An instruction that it does not know
+//! wrote, race between threads, conflict between blocks, asynchronous copy that nobody waited for,
+//! or barrier that not all threads reach, and says where: kernel, line, block, thread and address. An instruction that it does not know
 //! is refused when the module is loaded.
 //!
 //! ```
@@ -44,6 +44,7 @@ mod access;
 mod alu;
 mod checks;
 mod convert;
+mod copies;
 mod decode;
 #[cfg(target_os = "linux")]
 pub mod driver;
@@ -51,6 +52,7 @@ mod error;
 mod exec;
 mod instruction;
 mod lexer;
+mod matrix;
 mod memory;
 mod names;
 mod parse;

@@ -38,7 +38,7 @@ impl Transfer {
     }
 }
 
-/// The requests of one instruction of a kernel, or of many together.
+/// The requests of one instruction of a kernel (of an asynchronous copy only its loads), or of many together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traffic {
     /// The instruction's line.
@@ -64,6 +64,7 @@ impl Traffic {
         let transfer = match &instruction.op {
             Op::Load(access) => Transfer::of(access.space, false),
             Op::Store(access) => Transfer::of(access.space, true),
+            Op::Copy(_) => Some(Transfer::GlobalLoad),
             _ => None,
         };
         transfer.map(|transfer| Self::new(instruction.line, transfer))

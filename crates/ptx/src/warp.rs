@@ -9,6 +9,7 @@ use crate::access::Window;
 use crate::alu;
 use crate::checks::Stamp;
 use crate::convert::convert;
+use crate::copies::Copies;
 use crate::error::FaultKind;
 use crate::exec::{Stats, Trap};
 use crate::instruction::{Guard, Instruction, Join, Kernel, LANES, Lanes, Op, Reg, Shuffle, Vote};
@@ -28,6 +29,7 @@ pub(crate) struct Warp {
     pub first: u16,
     epoch: u16,
     steps: u64,
+    copies: Copies,
 }
 
 /// Whether the active lanes may go on with the next instruction.
@@ -39,7 +41,8 @@ enum Next {
 impl Warp {
     pub fn new(registers: usize, first: u16, live: u32) -> Self {
         let regs = vec![[0; LANES]; registers];
-        Self { regs, pc: [0; LANES], live, barrier: None, first, epoch: 0, steps: 0 }
+        let copies = Copies::default();
+        Self { regs, pc: [0; LANES], live, barrier: None, first, epoch: 0, steps: 0, copies }
     }
 
     /// Runs until every thread has exited or waits at a barrier.
@@ -160,6 +163,26 @@ impl Warp {
                     self.set(*dst, &old, active);
                 }
             }
+            Op::Copy(copy) => {
+                let now = (active, self.stamp(pc));
+                self.copies.begin(copy, &self.regs, now, window)?;
+            }
+            Op::CopyCommit => self.copies.commit(active),
+            Op::CopyWait { but } => {
+                if but.is_none() {
+                    self.copies.commit(active);
+                }
+                let now = (active, self.stamp(pc));
+                self.copies.wait(but.unwrap_or(0), now, window)?;
+            }
+            Op::Product(product) => {
+                if active != u32::MAX {
+                    let text = format!("a product needs all 32 lanes, {active:#010x} are there");
+                    return Err(self.trap(pc, !active, FaultKind::WarpMembers(text)));
+                }
+                let out = product.compute(&self.regs);
+                product.d.iter().zip(&out).for_each(|(reg, lanes)| self.set(*reg, lanes, active));
+            }
             Op::Fence => {}
             _ => return self.control(&instruction.op, pc, all, active),
         }
@@ -185,6 +208,10 @@ impl Warp {
             Op::Exit => {
                 if active == 0 {
                     return Ok(Next::Sequential);
+                }
+                if let Some((lane, copy)) = self.copies.unfinished(active) {
+                    let text = "the thread ends and has not waited for it".to_owned();
+                    return Err(self.trap(copy as usize, 1 << lane, FaultKind::AsyncCopy(text)));
                 }
                 lanes(all).for_each(|lane| self.pc[lane] = pc + 1);
                 self.live &= !active;

@@ -192,6 +192,11 @@ fn conversions() {
         ("cvt.u32.u8", 32, &[w(0x1ff)], 0xff),
         ("cvt.sat.u8.s32", 32, &[w(300)], 255),
         ("cvt.sat.s8.s32", 32, &[w(-300)], w(-128).1),
+        ("cvt.rna.tf32.f32", 32, &[(32, 0x3f80_0fff)], 0x3f80_0000),
+        ("cvt.rna.tf32.f32", 32, &[(32, 0x3f80_1000)], 0x3f80_2000),
+        ("cvt.rna.tf32.f32", 32, &[(32, 0xbf80_3000)], 0xbf80_4000),
+        ("cvt.rna.tf32.f32", 32, &[f(f32::INFINITY)], fb(f32::INFINITY)),
+        ("cvt.rna.tf32.f32", 32, &[f(f32::NAN)], 0x7fff_ffff),
     ]);
 }
 

@@ -71,7 +71,8 @@ impl Decoder<'_> {
         Ok((regs, reg_bits))
     }
 
-    fn address(&mut self, space: Space) -> Decoded<(Reg, i64)> {
+    /// A register and an offset from it, for an address in a space.
+    pub(super) fn address(&mut self, space: Space) -> Decoded<(Reg, i64)> {
         let Operand::Address(base, offset) = self.next()? else {
             return self.fail("expected an address in brackets");
         };

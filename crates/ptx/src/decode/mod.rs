@@ -1,8 +1,10 @@
 //! Turns an opcode and its operands into an operation, or says why it cannot.
 //!
-//! Here stands what computes and what steers; [`memory`] has the instructions that address memory.
+//! Here stands what computes and what steers; [`memory`] has the instructions that address memory,
+//! and [`tensor`] those that came with `sm_80`.
 
 mod memory;
+mod tensor;
 
 use crate::alu;
 use crate::instruction::{
@@ -135,6 +137,8 @@ impl Decoder<'_> {
     fn op(&mut self, name: &str) -> Decoded<Op> {
         match name {
             "ld" | "st" => self.access(name == "st"),
+            "cp" => self.copy(),
+            "mma" => self.product(),
             "atom" | "red" => self.atomic(name == "atom"),
             "mov" => self.mov(),
             "cvta" => self.cvta(),
@@ -294,6 +298,9 @@ impl Decoder<'_> {
     }
 
     fn cvt(&mut self) -> Decoded<Op> {
+        if let Some(rounding) = self.tf32_conversion() {
+            return rounding;
+        }
         let (from, to) = (self.ty()?, self.ty()?);
         let saturate = self.flag("sat");
         let modes = [

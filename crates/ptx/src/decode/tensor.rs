@@ -1,0 +1,98 @@
+//! Instructions of `sm_80`: asynchronous copies, and products of matrices.
+
+use super::{Decoded, Decoder};
+use crate::instruction::{AsyncCopy, Op, Reg, Space, Type};
+use crate::matrix::{Product, round_tf32};
+use crate::names::Operand;
+
+impl Decoder<'_> {
+    fn size(&mut self) -> Decoded<u64> {
+        match self.next()? {
+            Operand::Int(value) => Ok(value),
+            _ => self.fail("expected a number"),
+        }
+    }
+
+    /// `cp.async` in all its forms but those of barriers in memory.
+    pub(super) fn copy(&mut self) -> Decoded<Op> {
+        if !self.flag("async") {
+            return self.fail("only `cp.async` is supported");
+        }
+        self.since(80)?;
+        if self.flag("commit_group") {
+            return Ok(Op::CopyCommit);
+        }
+        if self.flag("wait_all") {
+            return Ok(Op::CopyWait { but: None });
+        }
+        if self.flag("wait_group") {
+            return Ok(Op::CopyWait { but: Some(self.size()?) });
+        }
+        let near = self.flag("ca");
+        let cached = near || self.flag("cg");
+        let shared = self.flag("shared") || self.flag("shared::cta");
+        if !(cached && shared && self.flag("global")) {
+            return self
+                .fail("only copies `.ca` or `.cg` from global to shared memory are supported");
+        }
+        for hint in ["L2::64B", "L2::128B", "L2::256B"] {
+            self.flag(hint);
+        }
+        let (to, from) = (self.address(Space::Shared)?, self.address(Space::Global)?);
+        let bytes = match self.size()? {
+            16 => 16,
+            bytes @ (4 | 8) if near => bytes as usize,
+            _ => return self.fail("a copy is of 16 bytes, or with `.ca` of 4 or 8"),
+        };
+        let read = match self.operands.len() {
+            0 => None,
+            _ => Some(self.src(Type::U32)?),
+        };
+        Ok(Op::Copy(AsyncCopy { to, from, bytes, read }))
+    }
+
+    pub(super) fn product(&mut self) -> Decoded<Op> {
+        let form = std::mem::take(&mut self.mods).join(".");
+        let (a, b) = match form.as_str() {
+            "sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32" => (2, 1),
+            "sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32" => (4, 2),
+            _ => return self.fail("only products m16n8k4 and m16n8k8 of tf32 are supported"),
+        };
+        self.since(80)?;
+        let single = Type::F32;
+        let d = self.tile(4, |decoder, part| match part {
+            Operand::Reg(reg, declared) if declared.fits(single) => Ok(*reg),
+            _ => decoder.fail("the result needs .f32 registers"),
+        })?;
+        let mut source =
+            |count, ty| self.tile(count, |decoder, part| decoder.value(part, ty, false));
+        let (a, b, c) = (source(a, Type::B32)?, source(b, Type::B32)?, source(4, single)?);
+        Ok(Op::Product(Product { d, a, b, c }))
+    }
+
+    /// The registers of an operand in braces.
+    fn tile(
+        &mut self,
+        count: usize,
+        mut register: impl FnMut(&mut Self, &Operand) -> Decoded<Reg>,
+    ) -> Decoded<Vec<Reg>> {
+        match self.next()? {
+            Operand::Vector(parts) if parts.len() == count => {
+                parts.iter().map(|part| register(self, part)).collect()
+            }
+            _ => self.fail(&format!("expected {count} registers in braces")),
+        }
+    }
+
+    /// `cvt.rna.tf32.f32`, if it is that.
+    pub(super) fn tf32_conversion(&mut self) -> Option<Decoded<Op>> {
+        if self.mods != ["rna", "tf32", "f32"] {
+            return None;
+        }
+        self.mods.clear();
+        Some(self.since(80).and_then(|()| {
+            let (dst, src) = (self.dst(Type::B32)?, self.src(Type::F32)?);
+            self.alu(Some(round_tf32), dst, [src; 3], false, false)
+        }))
+    }
+}
