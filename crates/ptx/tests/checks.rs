@@ -4,34 +4,7 @@
 use striate_ptx::{Arg, Fault, FaultKind, LaunchError, Memory, Module, Stats, Transfer};
 
 /// Reverses 64 numbers of a block through shared memory.
-const REVERSE: &str = ".version 7.0
-.target sm_70
-.address_size 64
-.visible .entry reverse(.param .u64 from, .param .u64 to) {
-  .shared .align 4 .f32 tile[64];
-  .reg .u64 %from, %to, %at;
-  .reg .u32 %i, %n, %base, %s, %j, %g;
-  .reg .f32 %x;
-  .reg .pred %p;
-  ld.param.u64 %from, [from];
-  ld.param.u64 %to, [to];
-  mov.u32 %i, %tid.x;
-  mov.u32 %n, %ntid.x;
-  mov.u32 %base, %ctaid.x;
-  mad.lo.u32 %g, %base, %n, %i;
-  mad.wide.u32 %at, %g, 4, %from;
-  ld.global.f32 %x, [%at];
-  mov.u32 %s, tile;
-  mad.lo.u32 %j, %i, 4, %s;
-  st.shared.f32 [%j], %x;
-  bar.sync 0;
-  sub.u32 %j, 63, %i;
-  mad.lo.u32 %j, %j, 4, %s;
-  ld.shared.f32 %x, [%j];
-  mad.wide.u32 %at, %g, 4, %to;
-  st.global.f32 [%at], %x;
-  ret;
-}";
+const REVERSE: &str = include_str!("kernels/reverse.ptx");
 
 fn run(text: &str) -> Result<(Stats, Vec<f32>), LaunchError> {
     let module = Module::parse("k.ptx", text).unwrap();
@@ -160,27 +133,7 @@ fn a_misaligned_address_is_caught() {
 }
 
 /// Counts the threads of all blocks below a limit, in shared and then in global memory.
-const COUNT: &str = ".version 7.0
-.target sm_70
-.address_size 64
-.visible .entry reverse(.param .u64 total, .param .u64 unused) {
-  .shared .u32 cell;
-  .reg .u64 %total;
-  .reg .u32 %i, %zero, %n;
-  .reg .pred %first, %p;
-  ld.param.u64 %total, [total];
-  mov.u32 %i, %tid.x;
-  setp.eq.u32 %first, %i, 0;
-  mov.u32 %zero, 0;
-  @%first st.shared.u32 [cell], %zero;
-  bar.sync 0;
-  setp.lt.u32 %p, %i, 40;
-  @%p red.shared.add.u32 [cell], 1;
-  bar.sync 0;
-  @%first ld.shared.u32 %n, [cell];
-  @%first red.global.add.u32 [%total], %n;
-  ret;
-}";
+const COUNT: &str = include_str!("kernels/count.ptx");
 
 fn count(text: &str) -> Result<u32, Box<Fault>> {
     let module = Module::parse("k.ptx", text).unwrap();

@@ -5,44 +5,7 @@ use striate_ptx::{Fault, FaultKind, LaunchError, Memory, Module, Transfer};
 
 /// Sums eight tiles of 32 numbers, each brought by a copy while the one before is being added:
 /// `to[i]` is the sum over tiles of the number that thread `31 - i` brought.
-const PIPELINE: &str = ".version 7.0
-.target sm_80
-.address_size 64
-.visible .entry sum(.param .u64 from, .param .u64 to) {
-  .shared .align 16 .b8 tiles[256];
-  .reg .u64 %from, %to;
-  .reg .u32 %i, %mine, %other, %tile, %next;
-  .reg .f32 %x, %sum;
-  .reg .pred %more;
-  ld.param.u64 %from, [from];
-  ld.param.u64 %to, [to];
-  mov.u32 %i, %tid.x;
-  mad.wide.u32 %from, %i, 4, %from;
-  mad.wide.u32 %to, %i, 4, %to;
-  mad.lo.u32 %mine, %i, 4, tiles;
-  sub.u32 %other, 31, %i;
-  mad.lo.u32 %other, %other, 4, tiles;
-  mov.f32 %sum, 0f00000000;
-  mov.u32 %tile, 0;
-  cp.async.ca.shared.global [%mine], [%from], 4;
-  cp.async.commit_group;
-LOOP:
-  add.u32 %tile, %tile, 1;
-  setp.lt.u32 %more, %tile, 8;
-  add.u64 %from, %from, 128;
-  xor.b32 %mine, %mine, 128;
-  @%more cp.async.ca.shared.global [%mine], [%from], 4;
-  cp.async.commit_group;
-  cp.async.wait_group 1;
-  bar.sync 0;
-  ld.shared.f32 %x, [%other];
-  add.f32 %sum, %sum, %x;
-  xor.b32 %other, %other, 128;
-  bar.sync 0;
-  @%more bra LOOP;
-  st.global.f32 [%to], %sum;
-  ret;
-}";
+const PIPELINE: &str = include_str!("kernels/pipeline.ptx");
 
 fn run(text: &str, threads: u32) -> Result<Vec<f32>, Box<Fault>> {
     let module = Module::parse("k.ptx", text).unwrap_or_else(|error| panic!("{error}"));

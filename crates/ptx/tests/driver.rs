@@ -11,78 +11,7 @@ use cudarc::driver::{
 use cudarc::nvrtc::Ptx;
 use striate_ptx::driver::{Driver, preload};
 
-const KERNELS: &str = "// kernels/test.ptx
-.version 7.0
-.target sm_70
-.address_size 64
-.const .f32 scale[2] = { 2.0, 0.5 };
-.extern .shared .align 16 .b8 pool[];
-
-// c[i] = a[i] + b[i] for i < n
-.visible .entry add(.param .u64 a, .param .u64 b, .param .u64 c, .param .u32 n) {
-  .reg .u64 %a, %b, %c, %at;
-  .reg .u32 %i, %k, %n;
-  .reg .f32 %x, %y;
-  .reg .pred %p;
-  ld.param.u64 %a, [a];
-  ld.param.u64 %b, [b];
-  ld.param.u64 %c, [c];
-  ld.param.u32 %n, [n];
-  mov.u32 %i, %ctaid.x;
-  mov.u32 %k, %ntid.x;
-  mad.lo.u32 %i, %i, %k, %tid.x;
-  setp.ge.u32 %p, %i, %n;
-  @%p ret;
-  mad.wide.u32 %at, %i, 4, %a;
-  ld.global.f32 %x, [%at];
-  mad.wide.u32 %at, %i, 4, %b;
-  ld.global.f32 %y, [%at];
-  add.f32 %x, %x, %y;
-  mad.wide.u32 %at, %i, 4, %c;
-  st.global.f32 [%at], %x;
-  ret;
-}
-
-// a[i] *= scale[which]
-.visible .entry rescale(.param .u64 a, .param .u32 which) {
-  .reg .u64 %a;
-  .reg .u32 %i, %w;
-  .reg .f32 %x, %s;
-  ld.param.u64 %a, [a];
-  ld.param.u32 %w, [which];
-  mov.u32 %i, scale;
-  mad.lo.u32 %w, %w, 4, %i;
-  ld.const.f32 %s, [%w];
-  mov.u32 %i, %tid.x;
-  mad.wide.u32 %a, %i, 4, %a;
-  ld.global.f32 %x, [%a];
-  mul.f32 %x, %x, %s;
-  st.global.f32 [%a], %x;
-  ret;
-}
-
-// Reverses a block's numbers in dynamic shared memory.
-.visible .entry reverse(.param .u64 a) {
-  .reg .u64 %a, %at;
-  .reg .u32 %i, %j, %n, %s;
-  .reg .f32 %x;
-  ld.param.u64 %a, [a];
-  mov.u32 %i, %tid.x;
-  mov.u32 %n, %ntid.x;
-  mad.wide.u32 %at, %i, 4, %a;
-  ld.global.f32 %x, [%at];
-  mov.u32 %s, pool;
-  mad.lo.u32 %j, %i, 4, %s;
-  st.shared.f32 [%j], %x;
-  bar.sync 0;
-  sub.u32 %j, %n, %i;
-  sub.u32 %j, %j, 1;
-  mad.lo.u32 %j, %j, 4, %s;
-  ld.shared.f32 %x, [%j];
-  st.global.f32 [%at], %x;
-  ret;
-}
-";
+const KERNELS: &str = include_str!("kernels/driver.ptx");
 
 struct Card {
     driver: Driver,
