@@ -48,6 +48,8 @@ fn what_is_not_known_is_refused_at_its_line() {
         ".local .f32 stack[4];",
         "call foo;",
         "tanh.approx.f32 %f0, %f1;",
+        "membar.global;",
+        "activemask.u64 %d;",
         "atom.global.add.f32 %f0, [%d], %f1;",
         "red.global.cas.b32 [%d], %r0, %r1;",
         "atom.global.add.b32 %r0, [%d], %r1;",

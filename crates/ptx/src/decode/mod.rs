@@ -156,11 +156,15 @@ impl Decoder<'_> {
             "shfl" => self.shfl(),
             "vote" => self.vote(),
             "activemask" => {
-                self.ty()?;
+                if self.ty()? != Type::B32 {
+                    return self.fail("the result is .b32");
+                }
                 Ok(Op::ActiveMask { dst: self.dst(Type::B32)? })
             }
             "membar" | "fence" => {
-                self.mods.clear();
+                for word in ["sc", "acq_rel", "acquire", "release", "cta", "gl", "gpu", "sys"] {
+                    self.flag(word);
+                }
                 Ok(Op::Fence)
             }
             "ret" | "exit" => {
