@@ -2,7 +2,7 @@
 //! reads were ever written, and whether another thread or block touched them unordered.
 
 use crate::alu::Update;
-use crate::checks::{Clash, Clock, Conflict, Kind, Shadow, Stamp};
+use crate::checks::{Cell, Clash, Clock, Conflict, Kind, Shadow, Stamp};
 use crate::convert::extend;
 use crate::error::FaultKind;
 use crate::exec::{Trap, position};
@@ -34,10 +34,16 @@ impl Window<'_> {
         self.blocks.starts.push(self.clock.now);
     }
 
-    /// Begins a new epoch.
+    /// Separates what the block did from what it does now.
     pub fn barrier(&mut self) {
-        self.memory.epoch += 1;
-        self.clock.now = self.memory.epoch;
+        self.clock.barrier = self.tick();
+    }
+
+    /// Moves time on and gives it.
+    pub fn tick(&mut self) -> u32 {
+        self.memory.time = self.memory.time.saturating_add(1);
+        self.clock.now = self.memory.time;
+        self.clock.now
     }
 
     pub fn load(
@@ -47,21 +53,25 @@ impl Window<'_> {
         active: u32,
         stamp: Stamp,
     ) -> Result<(), Trap> {
-        let mut bytes = [0; 16];
-        let (size, step) = (access.bytes(), access.ty.bytes());
+        let (size, bits) = (access.bytes(), access.ty.bits);
+        let widens = access.reg_bits > bits;
         self.count(access, regs, active, stamp);
         for lane in lanes(active) {
             let address = address(access, regs, lane);
             let stamp = self.stamp(stamp, lane);
-            self.check(access, address)
-                .and_then(|()| self.read(access.space, address, &mut bytes[..size], stamp))
+            let mut word = self
+                .aligned(address, size)
+                .and_then(|()| self.read(access.space, address, size, stamp))
                 .map_err(|kind| trap(stamp, address, kind))?;
-            for (reg, element) in access.regs.iter().zip(bytes.chunks_exact(step)) {
-                let Some(reg) = reg else { continue };
-                let mut wide = [0; 8];
-                wide[..step].copy_from_slice(element);
-                let value = i128::from(u64::from_le_bytes(wide));
-                regs[*reg as usize][lane] = extend(access.ty, access.reg_bits, value);
+            for reg in &access.regs {
+                if let Some(reg) = reg {
+                    let value = word as u64 & (u64::MAX >> (64 - bits));
+                    regs[*reg as usize][lane] = match widens {
+                        true => extend(access.ty, access.reg_bits, value.into()),
+                        false => value,
+                    };
+                }
+                word >>= bits;
             }
         }
         Ok(())
@@ -74,19 +84,19 @@ impl Window<'_> {
         active: u32,
         stamp: Stamp,
     ) -> Result<(), Trap> {
-        let mut bytes = [0; 16];
-        let (size, step) = (access.bytes(), access.ty.bytes());
+        let (size, bits) = (access.bytes(), access.ty.bits);
         self.count(access, regs, active, stamp);
         for lane in lanes(active) {
             let address = address(access, regs, lane);
             let stamp = self.stamp(stamp, lane);
-            for (reg, element) in access.regs.iter().zip(bytes.chunks_exact_mut(step)) {
+            let mut word = 0;
+            for reg in access.regs.iter().rev() {
                 let value = reg.map_or(0, |reg| regs[reg as usize][lane]);
-                element.copy_from_slice(&value.to_le_bytes()[..step]);
+                word = (word << bits) | u128::from(value & (u64::MAX >> (64 - bits)));
             }
-            self.check(access, address)
+            self.aligned(address, size)
                 .and_then(|()| self.reach(access.space, address, size, (stamp, Kind::Write)))
-                .map(|target| target.copy_from_slice(&bytes[..size]))
+                .map(|target| pack(word, target))
                 .map_err(|kind| trap(stamp, address, kind))?;
         }
         Ok(())
@@ -105,14 +115,12 @@ impl Window<'_> {
             let address = address(access, regs, lane);
             let stamp = self.stamp(stamp, lane);
             let bytes = self
-                .check(access, address)
+                .aligned(address, size)
                 .and_then(|()| self.reach(access.space, address, size, (stamp, Kind::Atomic)))
                 .map_err(|kind| trap(stamp, address, kind))?;
-            let mut old = [0; 8];
-            old[..size].copy_from_slice(bytes);
-            let old = u64::from_le_bytes(old);
+            let old = unpack(bytes) as u64;
             let new = run([old, regs[src[0] as usize][lane], regs[src[1] as usize][lane]]);
-            bytes.copy_from_slice(&new.to_le_bytes()[..size]);
+            pack(new.into(), bytes);
             all[lane] = old;
         }
         Ok(all)
@@ -131,15 +139,13 @@ impl Window<'_> {
     }
 
     pub fn stamp(&self, stamp: Stamp, lane: usize) -> Stamp {
-        Stamp { epoch: self.clock.now, thread: stamp.thread + lane as u16, ..stamp }
+        Stamp { time: self.clock.now, thread: stamp.thread + lane as u16, ..stamp }
     }
 
-    fn check(&self, access: &Access, address: u64) -> Result<(), FaultKind> {
-        self.aligned(address, access.bytes())
-    }
-
+    /// Refuses an address that is not a multiple of an access's size, which is a power of two.
+    #[inline]
     fn aligned(&self, address: u64, size: usize) -> Result<(), FaultKind> {
-        if address.is_multiple_of(size as u64) { Ok(()) } else { Err(FaultKind::Misaligned(size)) }
+        if address & (size as u64 - 1) == 0 { Ok(()) } else { Err(FaultKind::Misaligned(size)) }
     }
 
     /// Reads the first bytes of an asynchronous copy from global memory.
@@ -152,7 +158,9 @@ impl Window<'_> {
     ) -> Result<(), Trap> {
         let read = self.aligned(from, bytes.len()).and_then(|()| match count {
             0 => Ok(()),
-            _ => self.read(Space::Global, from, &mut bytes[..count], stamp),
+            _ => self
+                .reach(Space::Global, from, count, (stamp, Kind::Read))
+                .map(|source| bytes[..count].copy_from_slice(source)),
         });
         read.map_err(|kind| trap(stamp, from, kind))
     }
@@ -179,7 +187,7 @@ impl Window<'_> {
     fn settled(&self, at: usize, size: usize) -> Result<(), FaultKind> {
         let words = at / 4..(at + size).div_ceil(4);
         let mut flying = self.flying.get(words).unwrap_or_default().iter();
-        match flying.find(|stamp| stamp.epoch != 0) {
+        match flying.find(|stamp| stamp.time != 0) {
             None => Ok(()),
             Some(copy) => Err(FaultKind::AsyncCopy(format!(
                 "thread {} copies to these bytes at line {} and has not waited for it",
@@ -190,6 +198,7 @@ impl Window<'_> {
     }
 
     /// Checks an access and gives the bytes that it is about.
+    #[inline]
     fn reach(
         &mut self,
         space: Space,
@@ -201,12 +210,16 @@ impl Window<'_> {
             within("shared memory", &self.shared, address, size)?;
             let at = address as usize;
             self.settled(at, size)?;
-            let clash = touch(&mut self.shadow, at, size, &self.clock, (stamp, kind));
-            if kind != Kind::Write && self.unwritten(at, size) {
+            let cells = self.shadow.cells(at, size);
+            let block = self.clock.block;
+            if kind != Kind::Write && cells.iter().any(|cell| cell.written() < block) {
                 return Err(FaultKind::Uninitialised);
             }
-            let clash = clash.filter(|clash| clash.conflict == Conflict::Threads);
-            self.blocks.report(clash, self.kernel)?;
+            // Each block has its own shared memory: what others did here is as if launches ago.
+            let clock = Clock { launch: block, ..self.clock };
+            if let Some(clash) = touch(cells, &clock, (stamp, kind)) {
+                return Err(self.blocks.report(clash, self.kernel));
+            }
             return Ok(&mut self.shared[at..at + size]);
         }
         let found = self.memory.locate(address, size);
@@ -216,58 +229,76 @@ impl Window<'_> {
         } else if allocation.written[at..at + size].contains(&false) {
             return Err(FaultKind::Uninitialised);
         }
-        let clash = touch(&mut allocation.shadow, at, size, &self.clock, (stamp, kind));
-        self.blocks.report(clash, self.kernel)?;
+        if let Some(clash) = touch(allocation.shadow.cells(at, size), &self.clock, (stamp, kind)) {
+            return Err(self.blocks.report(clash, self.kernel));
+        }
         Ok(&mut allocation.bytes[at..at + size])
-    }
-
-    /// Whether this block has left a byte of shared memory unwritten.
-    fn unwritten(&mut self, at: usize, size: usize) -> bool {
-        let block = self.clock.block;
-        let cells = self.shadow.cells(at, size);
-        cells.into_iter().any(|cell| self.shadow.cell(cell).written() < block)
     }
 
     fn read(
         &mut self,
         space: Space,
         address: u64,
-        out: &mut [u8],
+        size: usize,
         stamp: Stamp,
-    ) -> Result<(), FaultKind> {
-        let size = out.len();
-        let bytes = match space {
-            Space::Param => within("the parameters", self.params, address, size)?,
-            Space::Const => within("the constants", self.constants, address, size)?,
-            _ => self.reach(space, address, size, (stamp, Kind::Read))?,
-        };
-        out.copy_from_slice(bytes);
-        Ok(())
+    ) -> Result<u128, FaultKind> {
+        Ok(match space {
+            Space::Param => unpack(within("the parameters", self.params, address, size)?),
+            Space::Const => unpack(within("the constants", self.constants, address, size)?),
+            _ => unpack(self.reach(space, address, size, (stamp, Kind::Read))?),
+        })
     }
 }
 
-/// The grid's shape and the epoch in which each block so far began.
+/// The value of up to 16 bytes, little end first. The usual lengths are spelt out, for a copy of
+/// a length that is not known is a call.
+#[inline]
+fn unpack(bytes: &[u8]) -> u128 {
+    if let Ok(four) = bytes.try_into() {
+        return u32::from_le_bytes(four).into();
+    }
+    if let Ok(eight) = bytes.try_into() {
+        return u64::from_le_bytes(eight).into();
+    }
+    bytes.try_into().map(u128::from_le_bytes).unwrap_or_else(|_| {
+        bytes.iter().rev().fold(0, |word, byte| (word << 8) | u128::from(*byte))
+    })
+}
+
+/// Writes a value's low bytes; the inverse of [`unpack`].
+#[inline]
+fn pack(word: u128, bytes: &mut [u8]) {
+    let all = word.to_le_bytes();
+    match bytes.len() {
+        4 => bytes[..4].copy_from_slice(&all[..4]),
+        8 => bytes[..8].copy_from_slice(&all[..8]),
+        16 => bytes[..16].copy_from_slice(&all),
+        len => bytes.copy_from_slice(&all[..len]),
+    }
+}
+
+/// The grid's shape and the time at which each block so far began.
 pub(crate) struct Blocks {
     pub grid: [u32; 3],
-    pub starts: Vec<u64>,
+    pub starts: Vec<u32>,
 }
 
 impl Blocks {
     /// Turns a clash into a fault that names the other access.
-    fn report(&self, clash: Option<Clash>, kernel: &Kernel) -> Result<(), FaultKind> {
-        let Some(Clash { conflict, earlier, did }) = clash else { return Ok(()) };
+    #[cold]
+    fn report(&self, Clash { conflict, earlier, did }: Clash, kernel: &Kernel) -> FaultKind {
         let line = kernel.code.get(earlier.pc as usize).map_or(0, |i| i.line);
-        Err(match conflict {
+        match conflict {
             Conflict::Threads => FaultKind::Race(format!(
                 "thread {} of the block {did} it at line {line}, with no barrier between",
                 earlier.thread()
             )),
             Conflict::Blocks => {
-                let number = self.starts.partition_point(|start| *start <= earlier.epoch);
+                let number = self.starts.partition_point(|start| *start <= earlier.time);
                 let block = position(number.saturating_sub(1) as u32, self.grid);
                 FaultKind::BlockConflict(format!("block {block:?} {did} it at line {line}"))
             }
-        })
+        }
     }
 }
 
@@ -291,17 +322,8 @@ fn within<'a>(
         .ok_or_else(|| FaultKind::OutOfBounds(format!("{what} end at {:#x}", bytes.len())))
 }
 
-fn touch(
-    shadow: &mut Shadow,
-    at: usize,
-    size: usize,
-    clock: &Clock,
-    (stamp, kind): (Stamp, Kind),
-) -> Option<Clash> {
-    let mut clash = None;
-    for cell in shadow.cells(at, size) {
-        let found = shadow.cell(cell).access(stamp, clock, kind);
-        clash = clash.or(found);
-    }
-    clash
+/// Records an access to some cells, up to the first clash.
+#[inline]
+fn touch(cells: &mut [Cell], clock: &Clock, (stamp, kind): (Stamp, Kind)) -> Option<Clash> {
+    cells.iter_mut().find_map(|cell| cell.access(stamp, clock, kind))
 }

@@ -139,6 +139,26 @@ macro_rules! bits {
     };
 }
 
+/// Compiles a table of warp functions for any processor and for AVX2 with fused multiply-add, and
+/// chooses when it is asked: without, a fused multiply-add is a call of the C library for each
+/// lane. The results are the same bits.
+macro_rules! vectorized {
+    (fn $name:ident($($arg:ident: $ty:ty),*) -> $result:ty $body:block) => {
+        fn $name($($arg: $ty),*) -> $result {
+            fn plain($($arg: $ty),*) -> $result $body
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn with_avx2($($arg: $ty),*) -> $result $body
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                // SAFETY: the processor has AVX2 and FMA, now and when the functions are called.
+                return unsafe { with_avx2($($arg),*) };
+            }
+            plain($($arg),*)
+        }
+    };
+}
+
 /// The function for an arithmetic instruction. `name` is the opcode with the modifiers that
 /// change the result, such as `mul.lo` or `rcp.approx`.
 pub(crate) fn arithmetic(name: &str, ty: Type) -> Option<WarpFn> {
@@ -156,24 +176,26 @@ pub(crate) fn operands(name: &str) -> usize {
     }
 }
 
-fn float(name: &str, ty: Type) -> Option<WarpFn> {
-    floats!(ty, T => match name {
-        "add" => op!(T; |a, b| a + b),
-        "sub" => op!(T; |a, b| a - b),
-        "mul" => op!(T; |a, b| a * b),
-        "fma" => op!(T; |a, b, c| a.mul_add(b, c)),
-        "div" => op!(T; |a, b| a / b),
-        "rcp" => op!(T; |a| 1.0 / a),
-        "sqrt" => op!(T; |a| a.sqrt()),
-        "min" => op!(T; |a, b| if less(a.into(), b.into()) { a } else { b }),
-        "max" => op!(T; |a, b| if less((-b).into(), (-a).into()) { b } else { a }),
-        "neg" => op!(T; |a| -a),
-        "abs" => op!(T; |a| a.abs()),
-        "mov" => op!(T; |a| a),
-        "rsqrt.approx" => op!(T; |a| (1.0 / f64::from(a).sqrt()) as T),
-        _ if ty.bits == 32 => approximate(name),
-        _ => None,
-    })
+vectorized! {
+    fn float(name: &str, ty: Type) -> Option<WarpFn> {
+        floats!(ty, T => match name {
+            "add" => op!(T; |a, b| a + b),
+            "sub" => op!(T; |a, b| a - b),
+            "mul" => op!(T; |a, b| a * b),
+            "fma" => op!(T; |a, b, c| a.mul_add(b, c)),
+            "div" => op!(T; |a, b| a / b),
+            "rcp" => op!(T; |a| 1.0 / a),
+            "sqrt" => op!(T; |a| a.sqrt()),
+            "min" => op!(T; |a, b| if less(a.into(), b.into()) { a } else { b }),
+            "max" => op!(T; |a, b| if less((-b).into(), (-a).into()) { b } else { a }),
+            "neg" => op!(T; |a| -a),
+            "abs" => op!(T; |a| a.abs()),
+            "mov" => op!(T; |a| a),
+            "rsqrt.approx" => op!(T; |a| (1.0 / f64::from(a).sqrt()) as T),
+            _ if ty.bits == 32 => approximate(name),
+            _ => None,
+        })
+    }
 }
 
 /// Whether `min` chooses its first operand: a number before a NaN, and -0 before +0.
@@ -195,24 +217,26 @@ fn approximate(name: &str) -> Option<WarpFn> {
     }
 }
 
-fn integer(name: &str, ty: Type) -> Option<WarpFn> {
-    integers!(ty, T, Wide => match name {
-        "add" => op!(T; |a, b| a.wrapping_add(b)),
-        "sub" => op!(T; |a, b| a.wrapping_sub(b)),
-        "mul.lo" => op!(T; |a, b| a.wrapping_mul(b)),
-        "mul.hi" => op!(T; |a, b| ((Wide::from(a) * Wide::from(b)) >> T::BITS) as T),
-        "mad.lo" => op!(T; |a, b, c| a.wrapping_mul(b).wrapping_add(c)),
-        "mad.hi" => op!(T; |a, b, c| (((Wide::from(a) * Wide::from(b)) >> T::BITS) as T).wrapping_add(c)),
-        // PTX leaves division by zero unspecified; cards give all ones.
-        "div" => op!(T; |a, b| if b == 0 { !0 } else { a.wrapping_div(b) }),
-        "rem" => op!(T; |a, b| if b == 0 { !0 } else { a.wrapping_rem(b) }),
-        "min" => op!(T; |a, b| a.min(b)),
-        "max" => op!(T; |a, b| a.max(b)),
-        "shr" => op!(T, u32, u32; |a, b, _| a >> b.min(T::BITS - 1) >> u32::from(b >= T::BITS)),
-        "mov" => op!(T; |a| a),
-        _ => None,
-    })
-    .or_else(|| signed_or_wide(name, ty))
+vectorized! {
+    fn integer(name: &str, ty: Type) -> Option<WarpFn> {
+        integers!(ty, T, Wide => match name {
+            "add" => op!(T; |a, b| a.wrapping_add(b)),
+            "sub" => op!(T; |a, b| a.wrapping_sub(b)),
+            "mul.lo" => op!(T; |a, b| a.wrapping_mul(b)),
+            "mul.hi" => op!(T; |a, b| ((Wide::from(a) * Wide::from(b)) >> T::BITS) as T),
+            "mad.lo" => op!(T; |a, b, c| a.wrapping_mul(b).wrapping_add(c)),
+            "mad.hi" => op!(T; |a, b, c| (((Wide::from(a) * Wide::from(b)) >> T::BITS) as T).wrapping_add(c)),
+            // PTX leaves division by zero unspecified; cards give all ones.
+            "div" => op!(T; |a, b| if b == 0 { !0 } else { a.wrapping_div(b) }),
+            "rem" => op!(T; |a, b| if b == 0 { !0 } else { a.wrapping_rem(b) }),
+            "min" => op!(T; |a, b| a.min(b)),
+            "max" => op!(T; |a, b| a.max(b)),
+            "shr" => op!(T, u32, u32; |a, b, _| a >> b.min(T::BITS - 1) >> u32::from(b >= T::BITS)),
+            "mov" => op!(T; |a| a),
+            _ => None,
+        })
+        .or_else(|| signed_or_wide(name, ty))
+    }
 }
 
 fn signed_or_wide(name: &str, ty: Type) -> Option<WarpFn> {
@@ -269,28 +293,30 @@ fn mask(len: u32) -> u64 {
     if len >= 64 { !0 } else { (1 << len) - 1 }
 }
 
-fn bitwise(name: &str, ty: Type) -> Option<WarpFn> {
-    match name {
-        "and" => bits!(ty, T => op!(T; |a, b| a & b)),
-        "or" => bits!(ty, T => op!(T; |a, b| a | b)),
-        "xor" => bits!(ty, T => op!(T; |a, b| a ^ b)),
-        "not" => bits!(ty, T => op!(T; |a| !a)),
-        "mov" => bits!(ty, T => op!(T; |a| a)),
-        _ => match (name, ty.bits) {
-            ("shl", 16) => op!(u16, u32, u32; |a, b, _| a.checked_shl(b).unwrap_or(0)),
-            ("shl", 32) => op!(u32, u32, u32; |a, b, _| a.checked_shl(b).unwrap_or(0)),
-            ("shl", 64) => op!(u64, u32, u32; |a, b, _| a.checked_shl(b).unwrap_or(0)),
-            ("shr", 16) => op!(u16, u32, u32; |a, b, _| a.checked_shr(b).unwrap_or(0)),
-            ("shr", 32) => op!(u32, u32, u32; |a, b, _| a.checked_shr(b).unwrap_or(0)),
-            ("shr", 64) => op!(u64, u32, u32; |a, b, _| a.checked_shr(b).unwrap_or(0)),
-            ("popc", 32) => op!(u32; |a| a.count_ones()),
-            ("popc", 64) => op!(u64; |a| a.count_ones()),
-            ("clz", 32) => op!(u32; |a| a.leading_zeros()),
-            ("clz", 64) => op!(u64; |a| a.leading_zeros()),
-            ("brev", 32) => op!(u32; |a| a.reverse_bits()),
-            ("brev", 64) => op!(u64; |a| a.reverse_bits()),
-            _ => None,
-        },
+vectorized! {
+    fn bitwise(name: &str, ty: Type) -> Option<WarpFn> {
+        match name {
+            "and" => bits!(ty, T => op!(T; |a, b| a & b)),
+            "or" => bits!(ty, T => op!(T; |a, b| a | b)),
+            "xor" => bits!(ty, T => op!(T; |a, b| a ^ b)),
+            "not" => bits!(ty, T => op!(T; |a| !a)),
+            "mov" => bits!(ty, T => op!(T; |a| a)),
+            _ => match (name, ty.bits) {
+                ("shl", 16) => op!(u16, u32, u32; |a, b, _| a.checked_shl(b).unwrap_or(0)),
+                ("shl", 32) => op!(u32, u32, u32; |a, b, _| a.checked_shl(b).unwrap_or(0)),
+                ("shl", 64) => op!(u64, u32, u32; |a, b, _| a.checked_shl(b).unwrap_or(0)),
+                ("shr", 16) => op!(u16, u32, u32; |a, b, _| a.checked_shr(b).unwrap_or(0)),
+                ("shr", 32) => op!(u32, u32, u32; |a, b, _| a.checked_shr(b).unwrap_or(0)),
+                ("shr", 64) => op!(u64, u32, u32; |a, b, _| a.checked_shr(b).unwrap_or(0)),
+                ("popc", 32) => op!(u32; |a| a.count_ones()),
+                ("popc", 64) => op!(u64; |a| a.count_ones()),
+                ("clz", 32) => op!(u32; |a| a.leading_zeros()),
+                ("clz", 64) => op!(u64; |a| a.leading_zeros()),
+                ("brev", 32) => op!(u32; |a| a.reverse_bits()),
+                ("brev", 64) => op!(u64; |a| a.reverse_bits()),
+                _ => None,
+            },
+        }
     }
 }
 

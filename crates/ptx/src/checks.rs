@@ -2,23 +2,21 @@
 //!
 //! Blocks run one after the other, and so do the warps of a block between two barriers, so the
 //! values are always those of some legal order; what is wrong is that another order was legal
-//! too. Time is counted in epochs: a new block and a block-wide barrier each begin one. Two
+//! too. Time moves on when a block begins, at a block-wide barrier and at a warp's own. Two
 //! accesses of one byte, one of them a write, are ordered if they lie in different launches, are
 //! made by one thread, have a barrier between them, or belong to one warp with a `bar.warp.sync`
-//! between them; else they are a race. Stamps never need clearing, for old epochs sort themselves
+//! between them; else they are a race. Stamps never need clearing, for old times sort themselves
 //! out.
 
-/// Who made an access and when.
+/// Who made an access and when; small, for every byte has several.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stamp {
-    /// The epoch; zero means that nobody did.
-    pub epoch: u64,
+    /// The time; zero means that nobody did.
+    pub time: u32,
     /// The instruction's index.
-    pub pc: u32,
+    pub pc: u16,
     /// The thread's linear index in its block, and [`ATOMIC`] if the access was.
     pub thread: u16,
-    /// The warp barriers that the thread's warp had passed, modulo 2^16.
-    pub warp_epoch: u16,
 }
 
 /// The bit of [`Stamp::thread`] that marks an atomic access; a block has at most 1024 threads.
@@ -55,12 +53,15 @@ impl Kind {
     }
 }
 
-/// The epochs that divide the past.
-#[derive(Clone, Copy, Debug)]
+/// The times that divide the past: when the launch and the block began, when the block last
+/// passed a barrier, and the running warp one of its own.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Clock {
-    pub launch: u64,
-    pub block: u64,
-    pub now: u64,
+    pub launch: u32,
+    pub block: u32,
+    pub barrier: u32,
+    pub synced: u32,
+    pub now: u32,
 }
 
 /// Why two accesses are not ordered.
@@ -91,12 +92,31 @@ pub(crate) struct Cell {
 
 impl Cell {
     /// When the byte was last written.
-    pub fn written(&self) -> u64 {
-        self.write.epoch
+    pub fn written(&self) -> u32 {
+        self.write.time
     }
 
     /// Records an access and reports an earlier one that nothing orders before it.
-    pub fn access(&mut self, mut now: Stamp, clock: &Clock, kind: Kind) -> Option<Clash> {
+    #[inline]
+    pub fn access(&mut self, now: Stamp, clock: &Clock, kind: Kind) -> Option<Clash> {
+        // Most cells were last touched before a barrier, in an earlier launch or by this thread.
+        let quiet = |earlier: &Stamp| {
+            earlier.time < clock.launch
+                || (clock.block..clock.barrier).contains(&earlier.time)
+                || (earlier.thread == now.thread && earlier.time >= clock.block)
+        };
+        if kind != Kind::Atomic && quiet(&self.write) && self.others.iter().all(quiet) {
+            match kind {
+                Kind::Write => self.write = now,
+                _ => self.others[0] = now,
+            }
+            return None;
+        }
+        self.contend(now, clock, kind)
+    }
+
+    #[inline(never)]
+    fn contend(&mut self, mut now: Stamp, clock: &Clock, kind: Kind) -> Option<Clash> {
         let mut clash = find(self.write, now, clock, Kind::Write);
         for other in self.others {
             let was = if other.atomic() { Kind::Atomic } else { Kind::Read };
@@ -131,13 +151,13 @@ fn find(earlier: Stamp, now: Stamp, clock: &Clock, kind: Kind) -> Option<Clash> 
 }
 
 fn unordered(earlier: Stamp, now: Stamp, clock: &Clock) -> Option<Conflict> {
-    if earlier.epoch < clock.launch {
+    if earlier.time < clock.launch {
         None
-    } else if earlier.epoch < clock.block {
+    } else if earlier.time < clock.block {
         Some(Conflict::Blocks)
-    } else if earlier.epoch < clock.now
+    } else if earlier.time < clock.barrier
         || earlier.thread() == now.thread()
-        || (warp(earlier) == warp(now) && earlier.warp_epoch != now.warp_epoch)
+        || (warp(earlier) == warp(now) && earlier.time < clock.synced)
     {
         None
     } else {
@@ -155,30 +175,35 @@ const PAGE: usize = 256;
 /// nothing has touched take no room.
 #[derive(Debug, Default)]
 pub(crate) struct Shadow {
-    granule: usize,
+    /// The granule's binary logarithm.
+    shift: u32,
     pages: Vec<Option<Box<[Cell; PAGE]>>>,
 }
 
 impl Shadow {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.pages.clear();
+    }
+
     /// Makes the shadow fit a kernel whose accesses are multiples of `granule` bytes.
     pub fn prepare(&mut self, bytes: usize, granule: usize) {
         let pages = bytes.div_ceil(granule).div_ceil(PAGE);
-        if self.granule != granule || self.pages.len() < pages {
-            self.granule = granule;
+        let shift = granule.trailing_zeros();
+        if self.shift != shift || self.pages.len() < pages {
+            self.shift = shift;
             self.pages = Vec::new();
             self.pages.resize_with(pages, || None);
         }
     }
 
-    /// The cells of `bytes` bytes from `offset`, which must lie inside the prepared range.
-    pub fn cells(&mut self, offset: usize, bytes: usize) -> impl Iterator<Item = usize> + use<> {
-        offset / self.granule..(offset + bytes).div_ceil(self.granule)
-    }
-
-    /// One cell by its number.
-    pub fn cell(&mut self, number: usize) -> &mut Cell {
+    /// The cells of `bytes` bytes from `offset`, which must lie inside the prepared range. An access
+    /// is aligned and small, so that it lies in one page.
+    #[inline]
+    pub fn cells(&mut self, offset: usize, bytes: usize) -> &mut [Cell] {
+        let (first, count) = (offset >> self.shift, bytes.div_ceil(1 << self.shift));
         let page =
-            self.pages[number / PAGE].get_or_insert_with(|| Box::new([Cell::default(); PAGE]));
-        &mut page[number % PAGE]
+            self.pages[first / PAGE].get_or_insert_with(|| Box::new([Cell::default(); PAGE]));
+        &mut page[first % PAGE..][..count]
     }
 }

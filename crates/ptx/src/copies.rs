@@ -20,7 +20,7 @@ struct Pending {
     group: u64,
     to: u64,
     bytes: Vec<u8>,
-    pc: u32,
+    pc: u16,
 }
 
 /// A thread's copies on their way, and how many groups it has closed.
@@ -100,7 +100,7 @@ impl Copies {
     }
 
     /// The first of some lanes with a copy that it has not waited for, and the copy's instruction.
-    pub fn unfinished(&self, among: u32) -> Option<(usize, u32)> {
+    pub fn unfinished(&self, among: u32) -> Option<(usize, u16)> {
         let mut threads = self.threads.iter().enumerate();
         threads.find_map(|(lane, thread)| {
             let first = thread.pending.front().filter(|_| among >> lane & 1 == 1)?;

@@ -93,8 +93,7 @@ impl Module {
         let Shape { grid, block, shared } = shape;
         let (global, local) = granules(kernel);
         memory.prepare(global);
-        memory.epoch += 1;
-        let launch = memory.epoch;
+        let clock = Clock { launch: memory.time + 1, ..Clock::default() };
         let mut shadow = Shadow::default();
         let bytes = kernel.static_shared + shared;
         shadow.prepare(bytes, local);
@@ -110,7 +109,7 @@ impl Module {
                 flying: Vec::new(),
                 params,
                 constants,
-                clock: Clock { launch, block: launch, now: launch },
+                clock,
                 kernel,
                 blocks: Blocks { grid, starts: Vec::new() },
                 traffic: kernel.code.iter().map(Traffic::of_instruction).collect(),
@@ -267,4 +266,30 @@ impl Run<'_> {
 /// Where a linear index lies in a grid or block.
 pub(crate) fn position(linear: u32, [x, y, _]: [u32; 3]) -> [u32; 3] {
     [linear % x, linear / x % y, linear / x / y]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_the_shadows_begins_again_without_false_conflicts() {
+        let text = ".visible .entry fill(.param .u64 at) { .reg .u64 %a; .reg .u32 %b, %n;
+            ld.param.u64 %a, [at]; mov.u32 %b, %ctaid.x; mad.wide.u32 %a, %b, 4, %a;
+            ld.global.u32 %n, [%a]; st.global.u32 [%a], %n; }";
+        let module = Module::parse("k.ptx", text).unwrap();
+        let mut memory = Memory::new();
+        let at = memory.upload(&[1_u32; 64]).unwrap();
+        let run = |memory: &mut Memory, text: &Module| {
+            text.launch(memory, "fill", [64, 1, 1], [1; 3], 0, &[at.into()])
+        };
+        // Stamps of late times must not be taken for those of the blocks that come after.
+        memory.time = u32::MAX / 2 - 10;
+        run(&mut memory, &module).unwrap();
+        assert!(memory.time > u32::MAX / 2);
+        run(&mut memory, &module).unwrap();
+        assert!(memory.time < 100);
+        let same = Module::parse("k.ptx", &text.replace("%b, 4,", "0, 4,")).unwrap();
+        assert!(run(&mut memory, &same).is_err());
+    }
 }

@@ -20,7 +20,8 @@ pub struct Memory {
     /// The numbers of the slots that hold something: most do not after a while.
     live: BTreeSet<usize>,
     used: usize,
-    pub(crate) epoch: u64,
+    /// The time of the shadows, which no launch sets back.
+    pub(crate) time: u32,
 }
 
 #[derive(Debug)]
@@ -199,8 +200,15 @@ impl Memory {
 
     /// Makes the shadow of every allocation fit a kernel's smallest access.
     pub(crate) fn prepare(&mut self, granule: usize) {
+        let late = self.time > u32::MAX / 2;
+        if late {
+            self.time = 0;
+        }
         for slot in &self.live {
             let Some(allocation) = &mut self.slots[*slot] else { continue };
+            if late {
+                allocation.shadow.clear();
+            }
             allocation.shadow.prepare(allocation.bytes.len(), granule);
         }
     }

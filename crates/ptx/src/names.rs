@@ -8,6 +8,9 @@ use crate::instruction::{Kernel, Reg, Space, Special, Type};
 /// More registers than this are surely a mistake in the text.
 const MOST_REGISTERS: usize = 1 << 16;
 
+/// As many as the shadow of memory can tell apart.
+const MOST_INSTRUCTIONS: usize = 1 << 16;
+
 /// An operand as written, its names looked up.
 #[derive(Clone, Debug)]
 pub(crate) enum Operand {
@@ -168,6 +171,10 @@ impl Names {
             if let Op::Branch { target } = &mut instruction.op {
                 *target = self.places[*target].0.unwrap_or_default();
             }
+        }
+        if self.kernel.code.len() > MOST_INSTRUCTIONS {
+            let line = self.kernel.code[MOST_INSTRUCTIONS].line;
+            return Err((line, format!("more than {MOST_INSTRUCTIONS} instructions")));
         }
         self.kernel.static_shared = self.kernel.static_shared.next_multiple_of(16);
         if let Some(reg) = self.dynamic {

@@ -27,7 +27,8 @@ pub(crate) struct Warp {
     pub barrier: Option<(u64, usize)>,
     /// The first thread's linear index in the block.
     pub first: u16,
-    epoch: u16,
+    /// When it last passed a barrier of its own.
+    synced: u32,
     steps: u64,
     copies: Copies,
 }
@@ -42,7 +43,7 @@ impl Warp {
     pub fn new(registers: usize, first: u16, live: u32) -> Self {
         let regs = vec![[0; LANES]; registers];
         let copies = Copies::default();
-        Self { regs, pc: [0; LANES], live, barrier: None, first, epoch: 0, steps: 0, copies }
+        Self { regs, pc: [0; LANES], live, barrier: None, first, synced: 0, steps: 0, copies }
     }
 
     /// Runs until every thread has exited or waits at a barrier.
@@ -52,6 +53,7 @@ impl Warp {
         window: &mut Window,
         stats: &mut Stats,
     ) -> Result<(), Trap> {
+        window.clock.synced = self.synced;
         while self.live != 0 && self.barrier.is_none() {
             let pc = lanes(self.live).map(|lane| self.pc[lane]).min().unwrap_or_default();
             let active = mask(lanes(self.live).filter(|lane| self.pc[*lane] == pc));
@@ -183,6 +185,11 @@ impl Warp {
                 let out = product.compute(&self.regs);
                 product.d.iter().zip(&out).for_each(|(reg, lanes)| self.set(*reg, lanes, active));
             }
+            Op::WarpBarrier { members } => {
+                self.members(*members, active, pc)?;
+                self.synced = window.tick();
+                window.clock.synced = self.synced;
+            }
             Op::Fence => {}
             _ => return self.control(&instruction.op, pc, all, active),
         }
@@ -191,7 +198,7 @@ impl Warp {
 
     /// The stamp of an access by the warp's first lane.
     fn stamp(&self, pc: usize) -> Stamp {
-        Stamp { epoch: 0, pc: pc as u32, thread: self.first, warp_epoch: self.epoch }
+        Stamp { time: 0, pc: pc as u16, thread: self.first }
     }
 
     /// Instructions by which lanes part, wait or speak to one another.
@@ -230,10 +237,6 @@ impl Warp {
                 lanes(all).for_each(|lane| self.pc[lane] = pc + 1);
                 self.barrier = Some((*id, pc));
                 return Ok(Next::Look);
-            }
-            Op::WarpBarrier { members } => {
-                self.members(*members, active, pc)?;
-                self.epoch = self.epoch.wrapping_add(1);
             }
             Op::Shuffle { how, dst, inside, src, lane, clamp, members } => {
                 self.members(*members, active, pc)?;
