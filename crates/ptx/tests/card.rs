@@ -80,7 +80,7 @@ fn products_of_matrices() {
         let mut worst = 0.0_f32;
         for seed in 0..50 {
             let run = Run {
-                text: include_str!("kernels/product.ptx"),
+                text: include_str!("ptx/product.ptx"),
                 kernel,
                 grid: 1,
                 threads: 32,
@@ -129,7 +129,7 @@ fn rounding_to_tf32() {
 #[test]
 fn a_pipeline_of_copies() {
     let run = Run {
-        text: include_str!("kernels/pipeline.ptx"),
+        text: include_str!("ptx/pipeline.ptx"),
         kernel: "sum",
         grid: 1,
         threads: 32,

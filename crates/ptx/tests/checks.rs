@@ -4,7 +4,7 @@
 use striate_ptx::{Arg, Fault, FaultKind, LaunchError, Memory, Module, Stats, Transfer};
 
 /// Reverses 64 numbers of a block through shared memory.
-const REVERSE: &str = include_str!("kernels/reverse.ptx");
+const REVERSE: &str = include_str!("ptx/reverse.ptx");
 
 fn run(text: &str) -> Result<(Stats, Vec<f32>), LaunchError> {
     let module = Module::parse("k.ptx", text).unwrap();
@@ -133,7 +133,7 @@ fn a_misaligned_address_is_caught() {
 }
 
 /// Counts the threads of all blocks below a limit, in shared and then in global memory.
-const COUNT: &str = include_str!("kernels/count.ptx");
+const COUNT: &str = include_str!("ptx/count.ptx");
 
 fn count(text: &str) -> Result<u32, Box<Fault>> {
     let module = Module::parse("k.ptx", text).unwrap();

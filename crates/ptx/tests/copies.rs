@@ -5,7 +5,7 @@ use striate_ptx::{Fault, FaultKind, LaunchError, Memory, Module, Transfer};
 
 /// Sums eight tiles of 32 numbers, each brought by a copy while the one before is being added:
 /// `to[i]` is the sum over tiles of the number that thread `31 - i` brought.
-const PIPELINE: &str = include_str!("kernels/pipeline.ptx");
+const PIPELINE: &str = include_str!("ptx/pipeline.ptx");
 
 fn run(text: &str, threads: u32) -> Result<Vec<f32>, Box<Fault>> {
     let module = Module::parse("k.ptx", text).unwrap_or_else(|error| panic!("{error}"));

@@ -11,7 +11,7 @@ use cudarc::driver::{
 use cudarc::nvrtc::Ptx;
 use striate_ptx::driver::{Driver, preload};
 
-const KERNELS: &str = include_str!("kernels/driver.ptx");
+const KERNELS: &str = include_str!("ptx/driver.ptx");
 
 struct Card {
     driver: Driver,

@@ -5,11 +5,11 @@ use proptest::sample::{Index, select};
 use striate_ptx::{Arg, Memory, Module};
 
 const KERNELS: [&str; 5] = [
-    include_str!("kernels/reverse.ptx"),
-    include_str!("kernels/count.ptx"),
-    include_str!("kernels/pipeline.ptx"),
-    include_str!("kernels/product.ptx"),
-    include_str!("kernels/driver.ptx"),
+    include_str!("ptx/reverse.ptx"),
+    include_str!("ptx/count.ptx"),
+    include_str!("ptx/pipeline.ptx"),
+    include_str!("ptx/product.ptx"),
+    include_str!("ptx/driver.ptx"),
 ];
 
 /// Runs every kernel of a module on four small arrays; what comes of it is not the question.

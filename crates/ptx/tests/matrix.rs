@@ -3,7 +3,7 @@
 
 use striate_ptx::{FaultKind, LaunchError, Memory, Module};
 
-const PRODUCT: &str = include_str!("kernels/product.ptx");
+const PRODUCT: &str = include_str!("ptx/product.ptx");
 
 fn multiply(depth: u32, text: &str, [a, b, c]: [&[f32]; 3]) -> Result<Vec<f32>, LaunchError> {
     let module = Module::parse("k.ptx", text).unwrap_or_else(|error| panic!("{error}\n{text}"));

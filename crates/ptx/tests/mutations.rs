@@ -16,28 +16,28 @@ struct Subject {
 
 const SUBJECTS: [Subject; 4] = [
     Subject {
-        text: include_str!("kernels/reverse.ptx"),
+        text: include_str!("ptx/reverse.ptx"),
         kernel: "reverse",
         blocks: 2,
         threads: 64,
         arrays: &[128, 128],
     },
     Subject {
-        text: include_str!("kernels/count.ptx"),
+        text: include_str!("ptx/count.ptx"),
         kernel: "reverse",
         blocks: 3,
         threads: 64,
         arrays: &[1, 1],
     },
     Subject {
-        text: include_str!("kernels/pipeline.ptx"),
+        text: include_str!("ptx/pipeline.ptx"),
         kernel: "sum",
         blocks: 1,
         threads: 32,
         arrays: &[256, 32],
     },
     Subject {
-        text: include_str!("kernels/product.ptx"),
+        text: include_str!("ptx/product.ptx"),
         kernel: "product8",
         blocks: 1,
         threads: 32,

@@ -128,7 +128,7 @@ fn main() -> ExitCode {
 mod tests {
     use super::*;
 
-    const REVERSE: &str = include_str!("../../tests/kernels/reverse.ptx");
+    const REVERSE: &str = include_str!("../../tests/ptx/reverse.ptx");
     const LAUNCH: &str = include_str!("reverse.toml");
 
     fn checked(ptx: &str, launch: &str) -> Result<String, String> {
