@@ -1,7 +1,9 @@
 //! The kernels of `kernels/`, run on the interpreter and compared with plain loops in double
 //! precision, and assembled for every generation of cards where NVIDIA's assembler is at hand.
 
+mod conv;
 mod gemm;
+mod geometry;
 mod ptxas;
 
 use std::path::PathBuf;

@@ -1,0 +1,146 @@
+//! `conv_pack` and `conv`: the forward pass and the input gradient.
+
+use striate_ptx::{Memory, Module};
+
+use super::geometry::{Map, Shape, volume};
+use super::{floor, module, numbers, optional};
+
+/// Packs a map's weights and runs it.
+struct Gather<'a> {
+    module: &'a Module,
+    memory: Memory,
+    input: u64,
+    weight: u64,
+    bias: u64,
+    output: u64,
+    relu: bool,
+}
+
+impl Gather<'_> {
+    fn tiled(&mut self, map: &Map) {
+        let packed = self.memory.alloc(4 * map.packed_len()).unwrap();
+        let groups = map.groups as u32;
+        let blocks = (map.packed_len() / map.groups).div_ceil(256) as u32;
+        let args = [vec![self.weight.into(), packed.into()], map.args()].concat();
+        if blocks != 0 {
+            self.launch(map, "conv_pack", [blocks, groups, 1], 256, &args);
+        }
+        let tiles = map.rows.div_ceil(64) * map.positions().div_ceil(128);
+        let operands = [self.input, packed, self.bias, self.output].map(Into::into).to_vec();
+        let args = [operands, map.args(), vec![floor(self.relu)]].concat();
+        self.launch(map, "conv", [tiles as u32, groups, 1], 128, &args);
+    }
+
+    fn launch(
+        &mut self,
+        map: &Map,
+        kernel: &str,
+        grid: [u32; 3],
+        threads: u32,
+        args: &[striate_ptx::Arg],
+    ) {
+        let done = self.module.launch(&mut self.memory, kernel, grid, [threads, 1, 1], 0, args);
+        done.unwrap_or_else(|error| panic!("{map:?}: {error}"));
+    }
+}
+
+fn check_forward(shape: Shape, biased: bool, relu: bool) {
+    let module = module("conv.ptx");
+    let mut memory = Memory::new();
+    let [input, weight, _] = shape.tensors();
+    let bias = biased.then(|| numbers(9, shape.out_channels));
+    let mut gather = Gather {
+        input: memory.upload(&input).unwrap(),
+        weight: memory.upload(&weight).unwrap(),
+        bias: optional(&mut memory, bias.as_deref()),
+        output: memory.alloc(4 * shape.output_len()).unwrap(),
+        module: &module,
+        memory,
+        relu,
+    };
+    gather.tiled(&shape.forward());
+    let found: Vec<f32> = gather.memory.download(gather.output, shape.output_len()).unwrap();
+    shape.check_forward(&found, bias.as_deref(), relu);
+}
+
+fn check_input_gradient(shape: Shape) {
+    let module = module("conv.ptx");
+    let mut memory = Memory::new();
+    let [_, weight, grad] = shape.tensors();
+    let mut gather = Gather {
+        input: memory.upload(&grad).unwrap(),
+        weight: memory.upload(&weight).unwrap(),
+        bias: 0,
+        output: memory.alloc(4 * shape.input_len()).unwrap(),
+        module: &module,
+        memory,
+        relu: false,
+    };
+    shape.gradients().iter().for_each(|map| gather.tiled(map));
+    let found: Vec<f32> = gather.memory.download(gather.output, shape.input_len()).unwrap();
+    shape.check_input_gradient(&found);
+}
+
+/// Shapes that have every property of the geometry in turn.
+pub fn shapes() -> Vec<Shape> {
+    let flat = |height, width| [1, height, width];
+    let plain = Shape::new(2, [3, 5], flat(7, 6), flat(3, 3));
+    vec![
+        plain,
+        plain.padding(flat(1, 1)),
+        plain.padding([0, 1, 2]).stride(flat(2, 1)),
+        plain.padding([0, 2, 1]).stride(flat(2, 3)).dilation(flat(2, 1)),
+        plain.padding([0, 2, 2]).stride(flat(2, 2)).dilation(flat(2, 2)),
+        plain.padding([0, 3, 3]).stride(flat(4, 4)).dilation(flat(2, 3)),
+        Shape::new(1, [2, 3], flat(9, 9), flat(2, 2)).stride(flat(3, 3)),
+        Shape::new(3, [9, 70], flat(5, 4), [1; 3]),
+        Shape::new(2, [4, 6], flat(6, 5), [1; 3]).stride(flat(2, 2)),
+        Shape::new(2, [6, 4], flat(5, 8), flat(3, 3)).groups(2).padding(flat(1, 1)),
+        Shape::new(1, [6, 6], flat(8, 8), flat(3, 3)).groups(6).padding(flat(1, 1)),
+        Shape::new(1, [3, 6], flat(8, 8), flat(3, 3)).groups(3).stride(flat(2, 2)),
+        Shape::new(1, [2, 4], [4, 5, 6], [2, 3, 2]).padding([1, 1, 0]).stride([2, 1, 1]),
+        Shape::new(2, [2, 3], [1, 1, 40], [1, 1, 9]).padding([0, 0, 4]),
+        Shape::new(1, [1, 2], flat(3, 3), flat(5, 5)).padding(flat(2, 2)),
+        Shape::new(1, [20, 66], flat(12, 12), flat(3, 3)).padding(flat(1, 1)),
+    ]
+}
+
+#[test]
+fn the_forward_pass_over_all_geometries() {
+    for shape in shapes() {
+        check_forward(shape, false, false);
+    }
+}
+
+#[test]
+fn bias_and_relu() {
+    for (bias, relu) in [(true, false), (false, true), (true, true)] {
+        check_forward(shapes()[1], bias, relu);
+        check_forward(shapes()[9], bias, relu);
+    }
+}
+
+#[test]
+fn the_input_gradient_over_all_geometries() {
+    for shape in shapes() {
+        check_input_gradient(shape);
+    }
+}
+
+#[test]
+fn an_output_shorter_than_the_input_allows() {
+    // A transposed convolution with output padding: its output is the input here.
+    let mut shape = Shape::new(2, [3, 2], [1, 8, 8], [1, 3, 3]).stride([1, 2, 2]);
+    shape.output = [1, 2, 3];
+    check_forward(shape, false, false);
+    check_input_gradient(shape);
+}
+
+#[test]
+fn the_gradient_maps_share_the_taps_among_themselves() {
+    for shape in shapes() {
+        let maps = shape.gradients();
+        let cells: usize = maps.iter().map(Map::positions).sum();
+        assert_eq!(cells, shape.batch * volume(shape.input));
+    }
+}
