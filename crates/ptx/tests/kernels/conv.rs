@@ -1,7 +1,8 @@
-//! `conv_pack` and `conv`: the forward pass and the input gradient.
+//! The convolutions: forward pass, input gradient and weight gradient.
 
 use striate_ptx::{Memory, Module};
 
+use super::gemm::Reduction;
 use super::geometry::{Map, Shape, volume};
 use super::{floor, module, numbers, optional};
 
@@ -81,6 +82,28 @@ fn check_input_gradient(shape: Shape) {
     shape.check_input_gradient(&found);
 }
 
+fn check_weight_gradient(shape: Shape, chunk: usize) {
+    let mut memory = Memory::new();
+    let map = shape.forward();
+    let [input, _, grad] = shape.tensors();
+    let splits = map.positions().div_ceil(chunk).max(1);
+    let len = shape.weight_len();
+    let [input, grad] = [input, grad].map(|values| memory.upload(&values).unwrap());
+    let parts = memory.alloc(4 * len * splits).unwrap();
+    let out = memory.alloc(4 * len).unwrap();
+    let columns = map.depth * volume(map.taps);
+    let tiles = map.rows.div_ceil(64) * columns.div_ceil(128);
+    let grid = [tiles as u32, splits as u32, map.groups as u32];
+    let operands = [input, grad, parts].map(Into::into).to_vec();
+    let args = [operands, map.args(), vec![(chunk as u32).into()]].concat();
+    let done =
+        module("conv_weight.ptx").launch(&mut memory, "conv_weight", grid, [128, 1, 1], 0, &args);
+    done.unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+    let sum = Reduction { parts, out, bias: [0; 2], len, count: splits, sizes: [1, len] };
+    sum.run(&module("gemm.ptx"), &mut memory, false);
+    shape.check_weight_gradient(&memory.download(out, len).unwrap());
+}
+
 /// Shapes that have every property of the geometry in turn.
 pub fn shapes() -> Vec<Shape> {
     let flat = |height, width| [1, height, width];
@@ -128,12 +151,27 @@ fn the_input_gradient_over_all_geometries() {
 }
 
 #[test]
+fn the_weight_gradient_over_all_geometries() {
+    for shape in shapes() {
+        check_weight_gradient(shape, usize::MAX >> 40);
+        check_weight_gradient(shape, 24);
+    }
+    check_weight_gradient(Shape::new(3, [5, 7], [1, 11, 13], [1, 3, 3]), 160);
+}
+
+#[test]
+fn an_empty_batch_has_a_weight_gradient_of_zero() {
+    check_weight_gradient(Shape { batch: 0, ..shapes()[0] }, 8);
+}
+
+#[test]
 fn an_output_shorter_than_the_input_allows() {
     // A transposed convolution with output padding: its output is the input here.
     let mut shape = Shape::new(2, [3, 2], [1, 8, 8], [1, 3, 3]).stride([1, 2, 2]);
     shape.output = [1, 2, 3];
     check_forward(shape, false, false);
     check_input_gradient(shape);
+    check_weight_gradient(shape, 8);
 }
 
 #[test]

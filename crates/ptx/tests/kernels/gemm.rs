@@ -1,6 +1,6 @@
 //! `gemm` and `reduce`.
 
-use striate_ptx::{Memory, Module};
+use striate_ptx::{Arg, Memory, Module};
 
 use super::{Sum, floor, module, numbers, optional};
 
@@ -67,6 +67,28 @@ impl Operand {
     }
 }
 
+/// A launch of `reduce`: the parts, where their sum goes, and the biases with their lengths.
+pub struct Reduction {
+    pub parts: u64,
+    pub out: u64,
+    pub bias: [u64; 2],
+    pub len: usize,
+    pub count: usize,
+    pub sizes: [usize; 2],
+}
+
+impl Reduction {
+    pub fn run(&self, module: &Module, memory: &mut Memory, relu: bool) {
+        let mut args: Vec<Arg> =
+            [self.parts, self.out, self.bias[0], self.bias[1]].map(Arg::from).to_vec();
+        let words = [self.len, self.count, self.sizes[0], self.sizes[1]];
+        args.extend(words.map(|word| Arg::from(u32::try_from(word).unwrap())));
+        args.push(floor(relu));
+        let grid = [self.len.div_ceil(256) as u32, 1, 1];
+        module.launch(memory, "reduce", grid, [256, 1, 1], 0, &args).unwrap();
+    }
+}
+
 impl Product {
     fn operands(&self) -> [Operand; 2] {
         [Operand::new(self, 0, self.m, self.k), Operand::new(self, 1, self.k, self.n)]
@@ -116,20 +138,9 @@ impl Product {
             return memory.download(out, len).unwrap();
         }
         let total = memory.alloc(4 * len).unwrap();
-        let args = [
-            out.into(),
-            total.into(),
-            bias[0].into(),
-            bias[1].into(),
-            word(len).into(),
-            word(splits).into(),
-            word(self.m).into(),
-            word(self.n).into(),
-            floor(self.relu),
-        ];
-        let grid = [word(len.div_ceil(256)), 1, 1];
-        let done = module.launch(&mut memory, "reduce", grid, [256, 1, 1], 0, &args);
-        done.unwrap_or_else(|error| panic!("{self:?}: {error}"));
+        let sizes = [self.m, self.n];
+        let sum = Reduction { parts: out, out: total, bias, len, count: splits, sizes };
+        sum.run(module, &mut memory, self.relu);
         memory.download(total, len).unwrap()
     }
 
@@ -230,19 +241,8 @@ fn a_nan_comes_through_relu() {
     let mut memory = Memory::new();
     let parts = memory.upload(&[f32::NAN, -1.0, -0.0, f32::INFINITY]).unwrap();
     let out = memory.alloc(16).unwrap();
-    let none = 0_u64;
-    let args = [
-        parts.into(),
-        out.into(),
-        none.into(),
-        none.into(),
-        4_u32.into(),
-        1_u32.into(),
-        2_u32.into(),
-        2_u32.into(),
-        floor(true),
-    ];
-    module.launch(&mut memory, "reduce", [1; 3], [256, 1, 1], 0, &args).unwrap();
+    let sum = Reduction { parts, out, bias: [0; 2], len: 4, count: 1, sizes: [2, 2] };
+    sum.run(&module, &mut memory, true);
     let found: Vec<f32> = memory.download(out, 4).unwrap();
     assert!(found[0].is_nan());
     assert_eq!(found[1..], [0.0, 0.0, f32::INFINITY]);

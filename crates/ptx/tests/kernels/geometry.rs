@@ -164,7 +164,8 @@ impl Shape {
         for axis in 0..3 {
             let (stride, dilation) = (self.stride[axis], self.dilation[axis]);
             let cell = residue[axis] + self.padding[axis];
-            let first = (0..stride).find(|t| (cell + t * (stride - 1) * dilation) % stride == 0);
+            let first =
+                (0..stride).find(|t| (cell + t * (stride - 1) * dilation).is_multiple_of(stride));
             let every = stride / gcd(stride, dilation);
             map.target[axis] = self.input[axis].checked_sub(residue[axis])?.div_ceil(stride);
             let kernel = self.kernel[axis];
