@@ -7,8 +7,8 @@ use super::geometry::{Map, Shape, volume};
 use super::{floor, module, numbers, optional};
 
 /// Packs a map's weights and runs it.
-struct Gather<'a> {
-    module: &'a Module,
+struct Gather {
+    module: Module,
     memory: Memory,
     input: u64,
     weight: u64,
@@ -17,7 +17,7 @@ struct Gather<'a> {
     relu: bool,
 }
 
-impl Gather<'_> {
+impl Gather {
     fn tiled(&mut self, map: &Map) {
         let packed = self.memory.alloc(4 * map.packed_len()).unwrap();
         let groups = map.groups as u32;
@@ -30,6 +30,14 @@ impl Gather<'_> {
         let operands = [self.input, packed, self.bias, self.output].map(Into::into).to_vec();
         let args = [operands, map.args(), vec![floor(self.relu)]].concat();
         self.launch(map, "conv", [tiles as u32, groups, 1], 128, &args);
+    }
+
+    fn direct(&mut self, map: &Map) {
+        let operands = [self.input, self.weight, self.bias, self.output].map(Into::into).to_vec();
+        let args = [operands, map.args(), vec![floor(self.relu)]].concat();
+        let blocks = map.positions().div_ceil(256) as u32;
+        let grid = [blocks, (map.groups * map.rows) as u32, 1];
+        self.launch(map, "conv_direct", grid, 256, &args);
     }
 
     fn launch(
@@ -45,8 +53,12 @@ impl Gather<'_> {
     }
 }
 
-fn check_forward(shape: Shape, biased: bool, relu: bool) {
-    let module = module("conv.ptx");
+/// Either way of running a map.
+type Kernel = fn(&mut Gather, &Map);
+
+const BOTH: [Kernel; 2] = [Gather::tiled, Gather::direct];
+
+fn check_forward(shape: Shape, kernel: Kernel, biased: bool, relu: bool) {
     let mut memory = Memory::new();
     let [input, weight, _] = shape.tensors();
     let bias = biased.then(|| numbers(9, shape.out_channels));
@@ -55,17 +67,16 @@ fn check_forward(shape: Shape, biased: bool, relu: bool) {
         weight: memory.upload(&weight).unwrap(),
         bias: optional(&mut memory, bias.as_deref()),
         output: memory.alloc(4 * shape.output_len()).unwrap(),
-        module: &module,
+        module: module("conv.ptx"),
         memory,
         relu,
     };
-    gather.tiled(&shape.forward());
+    kernel(&mut gather, &shape.forward());
     let found: Vec<f32> = gather.memory.download(gather.output, shape.output_len()).unwrap();
     shape.check_forward(&found, bias.as_deref(), relu);
 }
 
-fn check_input_gradient(shape: Shape) {
-    let module = module("conv.ptx");
+fn check_input_gradient(shape: Shape, kernel: Kernel) {
     let mut memory = Memory::new();
     let [_, weight, grad] = shape.tensors();
     let mut gather = Gather {
@@ -73,11 +84,11 @@ fn check_input_gradient(shape: Shape) {
         weight: memory.upload(&weight).unwrap(),
         bias: 0,
         output: memory.alloc(4 * shape.input_len()).unwrap(),
-        module: &module,
+        module: module("conv.ptx"),
         memory,
         relu: false,
     };
-    shape.gradients().iter().for_each(|map| gather.tiled(map));
+    shape.gradients().iter().for_each(|map| kernel(&mut gather, map));
     let found: Vec<f32> = gather.memory.download(gather.output, shape.input_len()).unwrap();
     shape.check_input_gradient(&found);
 }
@@ -102,6 +113,21 @@ fn check_weight_gradient(shape: Shape, chunk: usize) {
     let sum = Reduction { parts, out, bias: [0; 2], len, count: splits, sizes: [1, len] };
     sum.run(&module("gemm.ptx"), &mut memory, false);
     shape.check_weight_gradient(&memory.download(out, len).unwrap());
+}
+
+fn check_weight_gradient_direct(shape: Shape) {
+    let mut memory = Memory::new();
+    let map = shape.forward();
+    let [input, _, grad] = shape.tensors();
+    let [input, grad] = [input, grad].map(|values| memory.upload(&values).unwrap());
+    let out = memory.alloc(4 * shape.weight_len()).unwrap();
+    let columns = map.depth * volume(map.taps);
+    let grid = [columns as u32, (map.groups * map.rows) as u32, 1];
+    let args = [[input, grad, out].map(Into::into).to_vec(), map.args()].concat();
+    let module = module("conv_weight.ptx");
+    let done = module.launch(&mut memory, "conv_weight_direct", grid, [256, 1, 1], 0, &args);
+    done.unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+    shape.check_weight_gradient(&memory.download(out, shape.weight_len()).unwrap());
 }
 
 /// Shapes that have every property of the geometry in turn.
@@ -131,22 +157,24 @@ pub fn shapes() -> Vec<Shape> {
 #[test]
 fn the_forward_pass_over_all_geometries() {
     for shape in shapes() {
-        check_forward(shape, false, false);
+        BOTH.iter().for_each(|kernel| check_forward(shape, *kernel, false, false));
     }
 }
 
 #[test]
 fn bias_and_relu() {
     for (bias, relu) in [(true, false), (false, true), (true, true)] {
-        check_forward(shapes()[1], bias, relu);
-        check_forward(shapes()[9], bias, relu);
+        for kernel in BOTH {
+            check_forward(shapes()[1], kernel, bias, relu);
+            check_forward(shapes()[9], kernel, bias, relu);
+        }
     }
 }
 
 #[test]
 fn the_input_gradient_over_all_geometries() {
     for shape in shapes() {
-        check_input_gradient(shape);
+        BOTH.iter().for_each(|kernel| check_input_gradient(shape, *kernel));
     }
 }
 
@@ -155,8 +183,18 @@ fn the_weight_gradient_over_all_geometries() {
     for shape in shapes() {
         check_weight_gradient(shape, usize::MAX >> 40);
         check_weight_gradient(shape, 24);
+        check_weight_gradient_direct(shape);
     }
     check_weight_gradient(Shape::new(3, [5, 7], [1, 11, 13], [1, 3, 3]), 160);
+}
+
+#[test]
+fn the_direct_kernels_take_any_number_of_taps() {
+    let shape = Shape::new(2, [2, 2], [1, 1, 50], [1, 1, 40]).padding([0, 0, 7]).stride([1, 1, 3]);
+    check_forward(shape, Gather::direct, true, false);
+    check_input_gradient(shape, Gather::direct);
+    check_weight_gradient_direct(shape);
+    check_weight_gradient_direct(Shape::new(3, [2, 2], [3, 12, 11], [2, 3, 3]));
 }
 
 #[test]
@@ -169,8 +207,10 @@ fn an_output_shorter_than_the_input_allows() {
     // A transposed convolution with output padding: its output is the input here.
     let mut shape = Shape::new(2, [3, 2], [1, 8, 8], [1, 3, 3]).stride([1, 2, 2]);
     shape.output = [1, 2, 3];
-    check_forward(shape, false, false);
-    check_input_gradient(shape);
+    for kernel in BOTH {
+        check_forward(shape, kernel, false, false);
+        check_input_gradient(shape, kernel);
+    }
     check_weight_gradient(shape, 8);
 }
 
