@@ -13,6 +13,8 @@
 //! PyTorch's answers are in `tests/fixtures`, made by `make.py` there, which lists the same cases.
 
 mod binary;
+#[path = "../common/card.rs"]
+mod card;
 #[path = "../common/mod.rs"]
 mod common;
 mod completeness;

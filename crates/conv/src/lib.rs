@@ -38,4 +38,4 @@ pub mod unfold;
 
 pub use buffer::Buffer;
 pub use element::{DType, Element, Float};
-pub use geometry::{ConvShape, ConvSpec, GeometryError, PoolShape, PoolSpec, Windows};
+pub use geometry::{Cells, ConvShape, ConvSpec, GeometryError, PoolShape, PoolSpec, Windows};

@@ -14,8 +14,7 @@ mod pool;
 
 pub use conv::{ConvShape, ConvSpec};
 pub use error::GeometryError;
-pub(crate) use pool::Cells;
-pub use pool::{PoolShape, PoolSpec, Windows};
+pub use pool::{Cells, PoolShape, PoolSpec, Windows};
 
 /// The window of a convolution or pooling along one axis.
 #[derive(Clone, Copy)]

@@ -170,12 +170,15 @@ pub enum Windows {
 
 /// The input cells of a window along one axis: `first`, `first + step`, ..., `count` of them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cells {
-    pub(crate) first: usize,
-    pub(crate) count: usize,
-    pub(crate) step: usize,
+pub struct Cells {
+    /// The first that is inside the input.
+    pub first: usize,
+    /// How many are.
+    pub count: usize,
+    /// From one to the next.
+    pub step: usize,
     /// The cells that an average divides by.
-    pub(crate) counted: usize,
+    pub counted: usize,
 }
 
 impl PoolSpec<3> {
@@ -262,7 +265,7 @@ impl PoolShape {
     }
 
     /// What the windows cover along an axis, one entry to each output.
-    pub(crate) fn cells(&self, axis: usize) -> Vec<Cells> {
+    pub fn cells(&self, axis: usize) -> Vec<Cells> {
         let (input, output) = (self.input[axis], self.output[axis]);
         match &self.windows {
             Windows::Sliding(spec) => (0..output).map(|o| spec.cells(axis, input, o)).collect(),

@@ -1,0 +1,386 @@
+//! What computes, in f32.
+
+use std::sync::Arc;
+
+use striate_conv::{ConvShape, PoolShape};
+use striate_tensor::backend::{
+    AxisShape, Binary, Compare, Extreme, Kernels, MatmulShape, Pick, Reduce, Storage, Unary,
+    Update, View,
+};
+use striate_tensor::{Element, Layout, Result};
+
+use crate::backend::Cuda;
+use crate::card::{Arg, THREADS, error};
+use crate::conv::{BLOCKS, NO_FLOOR};
+use crate::memory::{Shared, address};
+use crate::views::walk;
+
+type Store = Storage<f32>;
+
+/// A function of one argument as `elementwise.ptx` knows it: code, p, q.
+type Function = (usize, f64, f64);
+
+fn function(op: Unary) -> Function {
+    match op {
+        Unary::Affine { scale, shift } => (0, scale, shift),
+        Unary::Abs => (1, 0.0, 0.0),
+        Unary::Exp => (2, 0.0, 0.0),
+        Unary::Ln => (3, 0.0, 0.0),
+        Unary::Sqrt => (4, 0.0, 0.0),
+        Unary::Recip => (5, 0.0, 0.0),
+        Unary::Pow(p) => power(p, 1.0),
+        Unary::Tanh => (7, 0.0, 0.0),
+        Unary::Sigmoid => (8, 0.0, 0.0),
+        Unary::Relu => (9, 0.0, 0.0),
+        Unary::LeakyRelu(slope) => (10, slope, 0.0),
+        Unary::Elu(alpha) => (11, alpha, 0.0),
+        Unary::Gelu => (12, 0.0, 0.0),
+        Unary::GeluTanh => (13, 0.0, 0.0),
+        Unary::Softplus => (14, 0.0, 0.0),
+        Unary::Silu => (15, 0.0, 0.0),
+        Unary::Clamp(low, high) => (16, low, high),
+    }
+}
+
+/// `factor x^p`, by itself where that is a simple one.
+fn power(p: f64, factor: f64) -> Function {
+    match (p, factor) {
+        (0.0, _) => (0, 0.0, factor),
+        (1.0, _) => (0, factor, 0.0),
+        (2.0, 1.0) => (17, 0.0, 0.0),
+        (0.5, 1.0) => (4, 0.0, 0.0),
+        (-0.5, 1.0) => (18, 0.0, 0.0),
+        (-1.0, _) => (32, factor, 0.0),
+        _ => (6, p, factor),
+    }
+}
+
+/// The derivative of a function, of what [`Unary::saves`] keeps.
+fn derivative(op: Unary) -> Function {
+    match op {
+        Unary::Affine { scale, .. } => (0, 0.0, scale),
+        Unary::Abs => (20, 0.0, 0.0),
+        Unary::Exp => (0, 1.0, 0.0),
+        Unary::Ln => (32, 1.0, 0.0),
+        Unary::Sqrt => (32, 0.5, 0.0),
+        Unary::Recip => (31, 0.0, 0.0),
+        Unary::Pow(0.0) => (0, 0.0, 0.0),
+        Unary::Pow(p) => power(p - 1.0, p),
+        Unary::Tanh => (21, 0.0, 0.0),
+        Unary::Sigmoid => (22, 0.0, 0.0),
+        Unary::Relu => (23, 0.0, 0.0),
+        Unary::LeakyRelu(slope) => (24, slope, 0.0),
+        Unary::Elu(alpha) => (25, alpha, 0.0),
+        Unary::Gelu => (26, 0.0, 0.0),
+        Unary::GeluTanh => (27, 0.0, 0.0),
+        Unary::Softplus => (8, 0.0, 0.0),
+        Unary::Silu => (29, 0.0, 0.0),
+        Unary::Clamp(low, high) => (30, low, high),
+    }
+}
+
+/// The code of a comparison.
+pub(crate) fn comparison(op: Compare) -> usize {
+    match op {
+        Compare::Eq => 16,
+        Compare::Ne => 17,
+        Compare::Lt => 18,
+        Compare::Le => 19,
+        Compare::Gt => 20,
+        Compare::Ge => 21,
+    }
+}
+
+impl Cuda {
+    fn apply(&self, (code, p, q): Function, x: &Store, grad: Option<&Store>) -> Result<Store> {
+        let grad = grad.map_or(Ok(0), address)?;
+        let len = x.len();
+        self.output(len, |out| {
+            let mut args: Vec<Arg> = [address(x)?, grad, out].map(Arg::from).to_vec();
+            args.extend([len, code].map(Arg::from));
+            args.extend([p, q].map(Arg::from));
+            self.card.each("unary", len, &args)
+        })
+    }
+
+    /// `a op b` for two views by a kernel; the results are of another type where `code` is of a comparison.
+    pub(crate) fn zip<T: Element, O: Element>(
+        &self,
+        kernel: &str,
+        code: usize,
+        [a, b]: [View<T>; 2],
+    ) -> Result<Storage<O>> {
+        let len = a.layout.len();
+        self.output(len, |out| {
+            let operands = [address(a.storage)?, address(b.storage)?, out];
+            let mut args: Vec<Arg> = operands.map(Arg::from).to_vec();
+            args.extend([len, code].map(Arg::from));
+            args.extend(walk(kernel, &[a.layout, b.layout])?);
+            self.card.each(kernel, len, &args)
+        })
+    }
+
+    /// `a` where the condition holds, else `b`.
+    pub(crate) fn either<T: Element>(
+        &self,
+        condition: View<bool>,
+        [a, b]: [View<T>; 2],
+    ) -> Result<Storage<T>> {
+        let len = a.layout.len();
+        self.output(len, |out| {
+            let condition_at = address(condition.storage)?;
+            let operands = [condition_at, address(a.storage)?, address(b.storage)?, out];
+            let mut args: Vec<Arg> = operands.map(Arg::from).to_vec();
+            args.extend([len, size_of::<T>()].map(Arg::from));
+            args.extend(walk("choose", &[condition.layout, a.layout, b.layout])?);
+            self.card.each("choose", len, &args)
+        })
+    }
+
+    /// Reduces axes that make up two groups at most, with the kept ones in two groups at most.
+    fn fold(&self, code: usize, x: u64, groups: &[(usize, bool)], out: u64) -> Result<()> {
+        // The size and the stride of the last two groups of either kind.
+        let mut kept = [(1, 0), (1, 0)];
+        let mut reduced = [(1, 0), (1, 0)];
+        let mut stride = 1;
+        for &(size, is_reduced) in groups.iter().rev() {
+            let list = if is_reduced { &mut reduced } else { &mut kept };
+            let place = if list[1] == (1, 0) { 1 } else { 0 };
+            list[place] = (size, stride);
+            stride *= size;
+        }
+        let count = reduced[0].0 * reduced[1].0;
+        let mut args: Vec<Arg> = [x, out].map(Arg::from).to_vec();
+        args.extend([count, code, kept[1].0, kept[0].1, kept[1].1].map(Arg::from));
+        args.extend([reduced[1].0, reduced[0].1, reduced[1].1].map(Arg::from));
+        self.card.launch("fold", [kept[0].0 * kept[1].0, 1, 1], THREADS, &args)
+    }
+}
+
+/// Neighbouring axes of one kind as one, without those of size one.
+fn groups(shape: &[usize], reduced: &[bool]) -> Vec<(usize, bool)> {
+    let mut groups: Vec<(usize, bool)> = Vec::new();
+    for (&size, &reduced) in shape.iter().zip(reduced).filter(|(size, _)| **size != 1) {
+        match groups.last_mut() {
+            Some((joined, kind)) if *kind == reduced => *joined *= size,
+            _ => groups.push((size, reduced)),
+        }
+    }
+    groups
+}
+
+impl Kernels<f32> for Cuda {
+    fn unary(&self, op: Unary, x: &Store) -> Result<Store> {
+        self.apply(function(op), x, None)
+    }
+
+    fn unary_gradient(&self, op: Unary, saved: &Store, grad: &Store) -> Result<Store> {
+        // What keeps nothing has a constant slope: any numbers of that shape will do.
+        let saved = if saved.len() == grad.len() { saved } else { grad };
+        self.apply(derivative(op), saved, Some(grad))
+    }
+
+    fn binary(&self, op: Binary, a: View<f32>, b: View<f32>) -> Result<Store> {
+        let code = match op {
+            Binary::Add => 0,
+            Binary::Sub => 1,
+            Binary::Mul => 2,
+            Binary::Div => 3,
+            Binary::Pow => 4,
+            Binary::Maximum => 5,
+            Binary::Minimum => 6,
+        };
+        self.zip("zip", code, [a, b])
+    }
+
+    fn compare(&self, op: Compare, a: View<f32>, b: View<f32>) -> Result<Storage<bool>> {
+        self.zip("zip", comparison(op), [a, b])
+    }
+
+    fn choose(&self, condition: View<bool>, a: View<f32>, b: View<f32>) -> Result<Store> {
+        self.either(condition, [a, b])
+    }
+
+    fn reduce(&self, op: Reduce, x: &Store, shape: &[usize], reduced: &[bool]) -> Result<Store> {
+        let code = match op {
+            Reduce::Sum => 0,
+            Reduce::Max => 1,
+            Reduce::Min => 2,
+        };
+        let kept = shape.iter().zip(reduced).filter(|(_, reduced)| !**reduced);
+        let len = kept.map(|(size, _)| size).product();
+        let of_shape = groups(shape, reduced);
+        let few = |kind: bool| of_shape.iter().filter(|(_, reduced)| *reduced == kind).count() <= 2;
+        if few(true) && few(false) {
+            return self.output(len, |out| self.fold(code, address(x)?, &of_shape, out));
+        }
+        // With the reduced axes last there is one group of each kind.
+        let mut order: Vec<usize> = (0..shape.len()).collect();
+        order.sort_by_key(|&axis| reduced[axis]);
+        let layout = Layout::dense(shape).permute(&order);
+        let sorted: Store = striate_tensor::backend::Memory::copy(self, View::new(x, &layout))?;
+        let kinds: Vec<bool> = order.iter().map(|&axis| reduced[axis]).collect();
+        let of_sorted = groups(&layout.shape, &kinds);
+        self.output(len, |out| self.fold(code, address(&sorted)?, &of_sorted, out))
+    }
+
+    fn arg_extreme(&self, extreme: Extreme, x: &Store, shape: AxisShape) -> Result<Storage<i64>> {
+        let code: usize = match extreme {
+            Extreme::Max => 1,
+            Extreme::Min => 2,
+        };
+        let len = shape.outer * shape.inner;
+        self.output(len, |out| {
+            let mut args: Vec<Arg> = [address(x)?, out].map(Arg::from).to_vec();
+            args.extend([len, shape.axis, shape.inner, code].map(Arg::from));
+            self.card.each("find", len, &args)
+        })
+    }
+
+    fn matmul(&self, shape: &MatmulShape, left: &Store, right: &Store) -> Result<Store> {
+        let MatmulShape { batch, m, k, n, .. } = *shape;
+        let len = batch * m * n;
+        self.output(len, |out| {
+            let tiles = m.div_ceil(128) * n.div_ceil(128) * batch;
+            // A deep sum over few tiles is cut in parts until they fill the card.
+            let most = BLOCKS.div_ceil(tiles);
+            let chunk = k.div_ceil(most).max(256).next_multiple_of(8);
+            let parts = k.div_ceil(chunk).max(1);
+            let [a, b] = [address(left)?, address(right)?];
+            let strides = |transposed: bool, rows: usize, columns: usize| {
+                if transposed { [1, rows] } else { [columns, 1] }
+            };
+            let launch = |to: u64| {
+                let mut args: Vec<Arg> = [a, b, to, 0, 0].map(Arg::from).to_vec();
+                args.extend([m, n, k].map(Arg::from));
+                args.extend(strides(shape.transpose_left, m, k).map(Arg::from));
+                args.extend(strides(shape.transpose_right, k, n).map(Arg::from));
+                let shared = |shared: bool, len: usize| if shared { 0 } else { len as u64 };
+                args.extend(
+                    [shared(shape.share_left, m * k), shared(shape.share_right, k * n)]
+                        .map(Arg::from),
+                );
+                args.extend([batch, chunk].map(Arg::from));
+                args.push(NO_FLOOR);
+                self.card.launch("gemm", [tiles, parts, 1], 256, &args)
+            };
+            if parts == 1 {
+                return launch(out);
+            }
+            let sums = self.card.alloc(parts * len, size_of::<f32>())?;
+            launch(sums.address)?;
+            self.add_parts(sums.address, out, [parts, 1, len])
+        })
+    }
+
+    fn pick_gradient(&self, pick: &Pick, grad: &Store, index: &Storage<i64>) -> Result<Store> {
+        let len = pick.from.len();
+        self.output(len, |out| {
+            let operands = [address(grad)?, address(index)?, out, self.card.bad()];
+            let mut args: Vec<Arg> = operands.map(Arg::from).to_vec();
+            let sizes = [len, pick.from.axis, pick.count, pick.from.inner];
+            args.extend(sizes.map(Arg::from));
+            args.push(usize::from(pick.elementwise).into());
+            self.card.each("pick_gradient", len, &args)
+        })
+    }
+
+    fn conv(
+        &self,
+        shape: &ConvShape,
+        input: &Store,
+        weight: &Store,
+        bias: Option<&Store>,
+    ) -> Result<Store> {
+        self.conv_forward(shape, [input, weight], bias)
+    }
+
+    fn conv_input_gradient(
+        &self,
+        shape: &ConvShape,
+        grad: &Store,
+        weight: &Store,
+    ) -> Result<Store> {
+        self.conv_of_input(shape, [grad, weight])
+    }
+
+    fn conv_weight_gradient(
+        &self,
+        shape: &ConvShape,
+        input: &Store,
+        grad: &Store,
+    ) -> Result<Store> {
+        self.conv_of_weight(shape, [input, grad])
+    }
+
+    fn max_pool(&self, shape: &PoolShape, x: &Store) -> Result<(Store, Storage<i64>)> {
+        self.largest(shape, x)
+    }
+
+    fn max_pool_gradient(
+        &self,
+        shape: &PoolShape,
+        grad: &Store,
+        indices: &Storage<i64>,
+    ) -> Result<Store> {
+        self.pool_gradient(shape, grad, Some(indices))
+    }
+
+    fn average_pool(&self, shape: &PoolShape, x: &Store) -> Result<Store> {
+        self.average(shape, x)
+    }
+
+    fn average_pool_gradient(&self, shape: &PoolShape, grad: &Store) -> Result<Store> {
+        self.pool_gradient(shape, grad, None)
+    }
+
+    fn unfold(&self, _: &ConvShape, _: &Store) -> Result<Store> {
+        Err(error("unfold", "expected a device that has this operation; cuda does not yet"))
+    }
+
+    fn fold(&self, _: &ConvShape, _: &Store) -> Result<Store> {
+        Err(error("fold", "expected a device that has this operation; cuda does not yet"))
+    }
+
+    fn update(
+        &self,
+        rule: &Update,
+        weight: &mut Store,
+        grad: &Store,
+        state: &mut [Store],
+    ) -> Result<()> {
+        let len = weight.len();
+        let old: Vec<u64> =
+            [&*weight, grad].into_iter().chain(&*state).map(address).collect::<Result<_>>()?;
+        let new = (0..=state.len())
+            .map(|_| Ok(Arc::new(self.card.alloc(len, size_of::<f32>())?)))
+            .collect::<Result<Vec<Shared>>>()?;
+        let address_of = |i: usize| new.get(i).map_or(0, |block| block.address);
+        let mut args: Vec<Arg> = old.iter().map(|address| Arg::from(*address)).collect();
+        match *rule {
+            Update::Sgd { rate, momentum, gain, decay, nesterov } => {
+                if state.is_empty() {
+                    args.push(0_u64.into());
+                }
+                args.extend([address_of(0), address_of(1)].map(Arg::from));
+                args.push(len.into());
+                args.extend([rate, momentum, gain, decay].map(Arg::from));
+                args.push(usize::from(nesterov).into());
+                self.card.each("sgd", len, &args)?;
+            }
+            Update::Adam { step, root, betas: [b1, b2], eps, decay, shrink } => {
+                args.extend([0, 1, 2].map(|i| Arg::from(address_of(i))));
+                args.push(len.into());
+                let numbers = [step, 1.0 / root, b1, b2, 1.0 - b1, 1.0 - b2, eps, decay, shrink];
+                args.extend(numbers.map(Arg::from));
+                self.card.each("adam", len, &args)?;
+            }
+            Update::RmsProp { .. } => {
+                return Err(error("update", "expected SGD or Adam; cuda has no RMSprop yet"));
+            }
+        }
+        let changed = [weight].into_iter().chain(state);
+        changed.zip(new).for_each(|(storage, block)| *storage = Storage::new(len, block));
+        Ok(())
+    }
+}

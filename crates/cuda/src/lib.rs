@@ -1,0 +1,48 @@
+//! The engine on NVIDIA cards: a backend whose kernels are PTX, written by hand in `kernels/`, and started through the
+//! CUDA driver.
+//!
+//! There is nothing to install to build it. The driver's library is found when [`device`] is called, and where there is
+//! none, or no card, that is an error that says so. Kernels are compiled by the driver for the card that is there, once a
+//! process.
+//!
+//! ```
+//! match striate_cuda::device(0) {
+//!     Ok(device) => println!("computing on {}", device.name()),
+//!     Err(error) => println!("{error}"), // cuda: found no driver, ...
+//! }
+//! ```
+//!
+//! - [`card`](self) work goes to one stream, in order, so memory that is given back may be handed out again at once, and
+//!   the host waits for nothing but what it reads ([`Memory::download`](striate_tensor::backend::Memory::download)).
+//! - Every sum has one order, which depends on sizes alone. There are no floating-point atomics.
+//! - It computes in f32. Kernels for f64 say by name that they are not there; f64 data can be held and converted.
+//! - `unfold` and `fold` are not there yet, and say so.
+
+mod backend;
+mod card;
+mod conv;
+mod kernels;
+mod memory;
+mod pool;
+mod views;
+
+use std::sync::{Arc, Mutex};
+
+use striate_tensor::{Device, Result};
+
+pub use card::{Info, list};
+
+/// The card with this number, the first being 0. Two calls with one number give equal devices.
+///
+/// # Errors
+/// Without a driver or such a card, or if the card refuses the kernels.
+pub fn device(ordinal: usize) -> Result<Device> {
+    static DEVICES: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
+    let mut devices = DEVICES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some((_, device)) = devices.iter().find(|(number, _)| *number == ordinal) {
+        return Ok(device.clone());
+    }
+    let device = Device::from_backend(Arc::new(backend::Cuda::new(ordinal)?));
+    devices.push((ordinal, device.clone()));
+    Ok(device)
+}
