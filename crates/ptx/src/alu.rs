@@ -13,7 +13,8 @@
     reason = "comparisons are spelt for their answer to a NaN, and one text serves both floats"
 )]
 
-use crate::instruction::{Class, LANES, Lanes, Type, WarpFn};
+use crate::convert::fused;
+use crate::instruction::{Class, LANES, Lanes, Rounding, Type, WarpFn};
 
 /// A value that a register holds in its low bits.
 trait Word: Copy {
@@ -168,8 +169,9 @@ pub(crate) fn arithmetic(name: &str, ty: Type) -> Option<WarpFn> {
 /// How many operands an arithmetic instruction reads.
 pub(crate) fn operands(name: &str) -> usize {
     match name {
-        "mad.lo" | "mad.hi" | "mad.wide" | "fma" | "bfe" => 3,
-        "neg" | "abs" | "not" | "popc" | "clz" | "brev" | "mov" => 1,
+        "mad.lo" | "mad.hi" | "mad.wide" | "bfe" => 3,
+        _ if name.starts_with("fma") => 3,
+        "neg" | "abs" | "not" | "popc" | "clz" | "brev" | "mov" | "bfind" | "bfind.shiftamt" => 1,
         _ if name.starts_with("rcp") || name.starts_with("sqrt") || name.starts_with("rsqrt") => 1,
         _ if name.ends_with(".approx") && !name.starts_with("div") => 1,
         _ => 2,
@@ -192,7 +194,7 @@ vectorized! {
             "abs" => op!(T; |a| a.abs()),
             "mov" => op!(T; |a| a),
             "rsqrt.approx" => op!(T; |a| (1.0 / f64::from(a).sqrt()) as T),
-            _ if ty.bits == 32 => approximate(name),
+            _ if ty.bits == 32 => single(name),
             _ => None,
         })
     }
@@ -203,8 +205,12 @@ fn less(a: f64, b: f64) -> bool {
     b.is_nan() || a < b || (a == b && a.is_sign_negative())
 }
 
-fn approximate(name: &str) -> Option<WarpFn> {
+/// What single precision alone has: approximations, and directed rounding.
+fn single(name: &str) -> Option<WarpFn> {
     match name {
+        "fma.rm" => op!(f32; |a, b, c| fused(Rounding::Down, [a, b, c])),
+        "fma.rp" => op!(f32; |a, b, c| fused(Rounding::Up, [a, b, c])),
+        "fma.rz" => op!(f32; |a, b, c| fused(Rounding::Zero, [a, b, c])),
         "rcp.approx" => op!(f32; |a| 1.0 / a),
         "sqrt.approx" => op!(f32; |a| a.sqrt()),
         "div.approx" | "div.full" => op!(f32; |a, b| a / b),
@@ -257,6 +263,7 @@ fn signed_or_wide(name: &str, ty: Type) -> Option<WarpFn> {
         ("mad.wide", Class::Signed, 32) => {
             op!(i32, i32, i64; |a, b, c| (i64::from(a) * i64::from(b)).wrapping_add(c))
         }
+        ("bfind" | "bfind.shiftamt", ..) => highest_bit(name != "bfind", ty),
         ("bfe", Class::Unsigned, 32 | 64) => extract_unsigned(ty.bits),
         ("bfe", Class::Signed, 32) => {
             op!(u64, u32, u32; |a, b, c| extract_signed(a as u32 as i32 as i64, b, c, 32) as u32)
@@ -264,6 +271,30 @@ fn signed_or_wide(name: &str, ty: Type) -> Option<WarpFn> {
         ("bfe", Class::Signed, 64) => {
             op!(i64, u32, u32; |a, b, c| extract_signed(a, b, c, 64))
         }
+        _ => None,
+    }
+}
+
+/// `bfind`: the place of the highest bit that is not the sign, or how far it would have to be
+/// shifted to the top; all ones if there is none.
+fn highest_bit(shift: bool, ty: Type) -> Option<WarpFn> {
+    fn find(bits: u64, width: u32, shift: bool) -> u32 {
+        let missing = u64::BITS - width;
+        match bits.checked_ilog2() {
+            None => u32::MAX,
+            Some(_) if shift => bits.leading_zeros() - missing,
+            Some(place) => place,
+        }
+    }
+    match (ty.class, ty.bits, shift) {
+        (Class::Unsigned, 32, false) => op!(u64; |a| find(a, 32, false)),
+        (Class::Unsigned, 32, true) => op!(u64; |a| find(a, 32, true)),
+        (Class::Unsigned, 64, false) => op!(u64; |a| find(a, 64, false)),
+        (Class::Unsigned, 64, true) => op!(u64; |a| find(a, 64, true)),
+        (Class::Signed, 32, false) => op!(i32; |a| find((a ^ (a >> 31)) as u64, 32, false)),
+        (Class::Signed, 32, true) => op!(i32; |a| find((a ^ (a >> 31)) as u64, 32, true)),
+        (Class::Signed, 64, false) => op!(i64; |a| find((a ^ (a >> 63)) as u64, 64, false)),
+        (Class::Signed, 64, true) => op!(i64; |a| find((a ^ (a >> 63)) as u64, 64, true)),
         _ => None,
     }
 }

@@ -107,6 +107,26 @@ fn integer_to_float(how: &Conversion, value: i128) -> u64 {
     }
 }
 
+/// `a * b + c`, rounded once in a given direction.
+pub(crate) fn fused(rounding: Rounding, [a, b, c]: [f32; 3]) -> f32 {
+    // The product is exact in double precision, and the sum is one with its error (Knuth's
+    // two-sum).
+    let (product, c) = (f64::from(a) * f64::from(b), f64::from(c));
+    let sum = product + c;
+    let part = sum - product;
+    let error = (product - (sum - part)) + (c - part);
+    if sum == 0.0
+        && rounding == Rounding::Down
+        && (product != 0.0 || product.is_sign_negative() || c.is_sign_negative())
+    {
+        return -0.0;
+    }
+    let near = sum as f32;
+    let above = f64::from(near).partial_cmp(&sum).unwrap_or(Ordering::Equal);
+    let above = above.then(0.0_f64.partial_cmp(&error).unwrap_or(Ordering::Equal));
+    stepped!(near, toward(rounding, above, sum < 0.0))
+}
+
 /// Which neighbour to take, given how the nearest value compares with the exact one.
 fn toward(rounding: Rounding, near: Ordering, negative: bool) -> Ordering {
     match (rounding, near) {

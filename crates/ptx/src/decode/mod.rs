@@ -196,7 +196,8 @@ impl Decoder<'_> {
             return self.fail("`.ftz` and `.sat` are supported for .f32 only");
         }
         let nearest = self.flag("rn");
-        let form = self.choose(&["lo", "hi", "wide", "approx", "full"].map(|m| (m, m)));
+        let forms = ["lo", "hi", "wide", "approx", "full", "rz", "rm", "rp", "shiftamt"];
+        let form = self.choose(&forms.map(|form| (form, form)));
         let name = match (name, form) {
             ("mad", None) if ty.is_float() => "fma".to_owned(),
             (_, Some(form)) => format!("{name}.{form}"),
@@ -226,7 +227,7 @@ impl Decoder<'_> {
     ) -> Decoded<Op> {
         let wide = name.ends_with(".wide");
         let result = match name {
-            "popc" | "clz" => Type::B32,
+            "popc" | "clz" | "bfind" | "bfind.shiftamt" => Type::B32,
             _ if wide => Type { bits: ty.bits * 2, ..ty },
             _ => ty,
         };
