@@ -55,14 +55,24 @@ impl Window<'_> {
     ) -> Result<(), Trap> {
         let (size, bits) = (access.bytes(), access.ty.bits);
         let widens = access.reg_bits > bits;
+        let first = active.trailing_zeros() as usize;
+        let (mut last, mut repeated, mut word) = (0, false, 0);
         self.count(access, regs, active, stamp);
         for lane in lanes(active) {
             let address = address(access, regs, lane);
             let stamp = self.stamp(stamp, lane);
-            let mut word = self
-                .aligned(address, size)
-                .and_then(|()| self.read(access.space, address, size, stamp))
-                .map_err(|kind| trap(stamp, address, kind))?;
+            // Where lanes share an address, what two of them may read all may, and their stamps say
+            // all that is to be known.
+            let again = address == last;
+            if lane == first || !(again && repeated) {
+                word = self
+                    .aligned(address, size)
+                    .and_then(|()| self.read(access.space, address, size, stamp))
+                    .map_err(|kind| trap(stamp, address, kind))?;
+                repeated = again && lane != first;
+                last = address;
+            }
+            let mut word = word;
             for reg in &access.regs {
                 if let Some(reg) = reg {
                     let value = word as u64 & (u64::MAX >> (64 - bits));

@@ -105,12 +105,15 @@ impl Cell {
                 || (clock.block..clock.barrier).contains(&earlier.time)
                 || (earlier.thread == now.thread && earlier.time >= clock.block)
         };
-        if kind != Kind::Atomic && quiet(&self.write) && self.others.iter().all(quiet) {
-            match kind {
-                Kind::Write => self.write = now,
-                _ => self.others[0] = now,
+        if quiet(&self.write) {
+            if kind == Kind::Read && !self.others.iter().any(Stamp::atomic) {
+                self.remember(now, clock);
+                return None;
             }
-            return None;
+            if kind == Kind::Write && self.others.iter().all(quiet) {
+                self.write = now;
+                return None;
+            }
         }
         self.contend(now, clock, kind)
     }
@@ -135,12 +138,16 @@ impl Cell {
     }
 
     /// Keeps two accesses such that any later one that clashes with a forgotten one also clashes
-    /// with a kept one: an ordered one may go, and two warps are better than two lanes.
+    /// with a kept one: an ordered one may go, two warps are better than two lanes, and a third
+    /// lane adds nothing.
+    #[inline]
     fn remember(&mut self, now: Stamp, clock: &Clock) {
         let [first, second] = self.others;
         if unordered(first, now, clock).is_none() {
             self.others[0] = now;
-        } else if unordered(second, now, clock).is_none() || warp(first) == warp(second) {
+        } else if unordered(second, now, clock).is_none()
+            || (warp(first) == warp(second) && warp(first) != warp(now))
+        {
             self.others[1] = now;
         }
     }
@@ -150,6 +157,7 @@ fn find(earlier: Stamp, now: Stamp, clock: &Clock, kind: Kind) -> Option<Clash> 
     unordered(earlier, now, clock).map(|conflict| Clash { conflict, earlier, did: kind.did() })
 }
 
+#[inline]
 fn unordered(earlier: Stamp, now: Stamp, clock: &Clock) -> Option<Conflict> {
     if earlier.time < clock.launch {
         None

@@ -106,6 +106,20 @@ fn a_read_then_a_write_without_a_barrier_is_a_race() {
 }
 
 #[test]
+fn of_lanes_that_read_one_address_every_one_can_clash() {
+    // All threads read the first number; one of them overwrites it. Whichever that is, others have
+    // read it with no barrier between.
+    for writer in [0, 1, 2, 31, 32, 63] {
+        let write = format!(
+            "bar.sync 0; ld.shared.f32 %x, [%s]; setp.eq.u32 %p, %i, {writer}; @%p st.shared.f32 [%s], %x;"
+        );
+        let fault = mutated("bar.sync 0;", &write);
+        assert!(matches!(fault.kind, FaultKind::Race(_)), "{fault}");
+        assert_eq!((fault.line, fault.thread), (21, [writer, 0, 0]));
+    }
+}
+
+#[test]
 fn a_barrier_that_not_all_threads_reach_is_caught() {
     let fault = mutated("bar.sync 0;", "setp.lt.u32 %p, %i, 7; @%p bar.sync 0;");
     assert!(matches!(fault.kind, FaultKind::DivergentBarrier(_)), "{fault}");
