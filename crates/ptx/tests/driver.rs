@@ -288,3 +288,16 @@ fn contexts_of_parallel_threads_do_not_meet() {
         }
     });
 }
+
+#[test]
+fn a_card_without_memory_pools_does_the_same() {
+    if std::env::var_os("STRIATE_PTX_MEMORY_POOLS").is_some() {
+        assert!(!Card::new().ctx.has_async_alloc());
+        return;
+    }
+    // All tests once more: a driver's properties are those of its process.
+    let tests = std::env::current_exe().unwrap();
+    let run = std::process::Command::new(tests).env("STRIATE_PTX_MEMORY_POOLS", "0").output();
+    let output = run.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}

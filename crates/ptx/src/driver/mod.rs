@@ -16,7 +16,9 @@
 //!
 //! - Each retained primary context is a context of its own, so that tests in threads of one
 //!   process do not see one another's faults. A fault is returned by every later call in its
-//!   context, as on a card, and contexts made afterwards work.
+//!   context, as on a card, and contexts made afterwards work. Releasing the primary context
+//!   releases the thread's current one; `cudarc` binds a context before it drops it, unless it has
+//!   an error left to report, so a thread with several should drop a faulted one first.
 //! - Work on streams is done as late as possible and in stream order: when the host synchronises,
 //!   copies from the device, or asks for an event. [`Driver::shuffle`] draws other orders.
 //! - `cuGetErrorString` gives the interpreter's whole report where it knows it, so that an error
