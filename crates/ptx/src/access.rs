@@ -6,7 +6,7 @@ use crate::checks::{Cell, Clash, Clock, Conflict, Kind, Shadow, Stamp};
 use crate::convert::extend;
 use crate::error::FaultKind;
 use crate::exec::{Trap, position};
-use crate::instruction::{Access, Kernel, LANES, Lanes, Reg, Space};
+use crate::instruction::{Access, Kernel, LANES, Lanes, Op, Reg, Space};
 use crate::memory::Memory;
 use crate::traffic::Traffic;
 use crate::warp::lanes;
@@ -24,7 +24,7 @@ pub(crate) struct Window<'a> {
     pub kernel: &'a Kernel,
     pub blocks: Blocks,
     /// For each instruction that moves data, what it has moved.
-    pub traffic: Vec<Option<Traffic>>,
+    pub traffic: Vec<[Option<Traffic>; 2]>,
 }
 
 impl Window<'_> {
@@ -138,12 +138,18 @@ impl Window<'_> {
 
     fn count(&mut self, access: &Access, regs: &[Lanes], active: u32, stamp: Stamp) {
         let addresses = regs[access.base as usize].map(|at| at.wrapping_add_signed(access.offset));
-        self.request(&addresses, access.bytes(), active, stamp);
+        let store = matches!(self.kernel.code[stamp.pc as usize].op, Op::Store(_));
+        self.request(&addresses, (access.bytes(), store), (active, stamp));
     }
 
-    /// Counts what a warp's request costs.
-    pub fn request(&mut self, addresses: &Lanes, bytes: usize, active: u32, stamp: Stamp) {
-        if let Some(traffic) = &mut self.traffic[stamp.pc as usize] {
+    /// Counts what a warp's request costs: a load or a store of some bytes at each lane's address.
+    pub fn request(
+        &mut self,
+        addresses: &Lanes,
+        (bytes, store): (usize, bool),
+        (active, stamp): (u32, Stamp),
+    ) {
+        if let Some(traffic) = &mut self.traffic[stamp.pc as usize][usize::from(store)] {
             traffic.request(addresses, active, bytes);
         }
     }

@@ -50,11 +50,13 @@ impl Copies {
         let reads = |lane: &usize| copy.read.is_none_or(|reg| regs[reg as usize][*lane] != 0);
         let reading = lanes(active).filter(reads).fold(0, |mask, lane| mask | 1 << lane);
         let from = regs[copy.from.0 as usize].map(|at| at.wrapping_add_signed(copy.from.1));
-        window.request(&from, copy.bytes, reading, stamp);
+        let to = regs[copy.to.0 as usize].map(|at| at.wrapping_add_signed(copy.to.1));
+        window.request(&from, (copy.bytes, false), (reading, stamp));
+        window.request(&to, (copy.bytes, true), (active, stamp));
         for lane in lanes(active) {
             let value = |reg| regs[reg as usize][lane];
             let read = copy.read.map_or(copy.bytes, |reg| value(reg) as u32 as usize);
-            let (to, from) = (value(copy.to.0).wrapping_add_signed(copy.to.1), from[lane]);
+            let (to, from) = (to[lane], from[lane]);
             let mut bytes = vec![0; copy.bytes];
             let stamp = window.stamp(stamp, lane);
             if read > copy.bytes {

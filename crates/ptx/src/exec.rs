@@ -118,7 +118,7 @@ impl Module {
         for index in indices(grid) {
             run.block(index).map_err(|trap| run.fault(&self.file, index, trap))?;
         }
-        let traffic = run.window.traffic.into_iter().flatten();
+        let traffic = run.window.traffic.into_iter().flatten().flatten();
         run.stats.traffic = traffic.filter(|traffic| traffic.requests > 0).collect();
         Ok(run.stats)
     }

@@ -38,7 +38,7 @@ impl Transfer {
     }
 }
 
-/// The requests of one instruction of a kernel (of an asynchronous copy only its loads), or of many together.
+/// The requests of one instruction of a kernel, or of many together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traffic {
     /// The instruction's line.
@@ -59,15 +59,16 @@ impl Traffic {
         self.pieces as f64 / self.requests as f64
     }
 
-    /// No requests yet, if the instruction is one that makes any.
-    pub(crate) fn of_instruction(instruction: &Instruction) -> Option<Self> {
-        let transfer = match &instruction.op {
-            Op::Load(access) => Transfer::of(access.space, false),
-            Op::Store(access) => Transfer::of(access.space, true),
-            Op::Copy(_) => Some(Transfer::GlobalLoad),
-            _ => None,
+    /// No requests yet, by the direction that data move: loads first, then stores. An asynchronous
+    /// copy makes both.
+    pub(crate) fn of_instruction(instruction: &Instruction) -> [Option<Self>; 2] {
+        let transfers = match &instruction.op {
+            Op::Load(access) => [Transfer::of(access.space, false), None],
+            Op::Store(access) => [None, Transfer::of(access.space, true)],
+            Op::Copy(_) => [Some(Transfer::GlobalLoad), Some(Transfer::SharedStore)],
+            _ => [None, None],
         };
-        transfer.map(|transfer| Self::new(instruction.line, transfer))
+        transfers.map(|transfer| Some(Self::new(instruction.line, transfer?)))
     }
 
     fn new(line: u32, transfer: Transfer) -> Self {

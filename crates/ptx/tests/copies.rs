@@ -15,8 +15,9 @@ fn run(text: &str, threads: u32) -> Result<Vec<f32>, Box<Fault>> {
     let to = memory.upload(&[0.0_f32; 64]).unwrap();
     match module.launch(&mut memory, "sum", [1; 3], [threads, 1, 1], 0, &[from.into(), to.into()]) {
         Ok(stats) => {
-            if let Some(loads) = stats.traffic_in(Transfer::GlobalLoad, 1..=99) {
-                assert_eq!(loads.pieces, loads.ideal);
+            for transfer in [Transfer::GlobalLoad, Transfer::SharedStore] {
+                let traffic = stats.traffic_in(transfer, 1..=99).unwrap();
+                assert_eq!(traffic.pieces, traffic.ideal, "{transfer:?}");
             }
             Ok(memory.download(to, 32).unwrap())
         }
