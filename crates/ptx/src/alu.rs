@@ -326,6 +326,10 @@ fn mask(len: u32) -> u64 {
 
 vectorized! {
     fn bitwise(name: &str, ty: Type) -> Option<WarpFn> {
+        // Only shifts to the right ask whether there is a sign.
+        if !matches!(ty.class, Class::Bits | Class::Predicate) && !matches!(name, "mov" | "shr") {
+            return None;
+        }
         match name {
             "and" => bits!(ty, T => op!(T; |a, b| a & b)),
             "or" => bits!(ty, T => op!(T; |a, b| a | b)),

@@ -73,6 +73,16 @@ impl Type {
         self.bits as usize / 8
     }
 
+    /// Whether this integer type has every value of another.
+    pub fn includes(self, other: Self) -> bool {
+        let signed = |ty: Self| ty.class == Class::Signed;
+        match (signed(self), signed(other)) {
+            (false, true) => false,
+            (true, false) => self.bits > other.bits,
+            _ => self.bits >= other.bits,
+        }
+    }
+
     pub fn is_float(self) -> bool {
         self.class == Class::Float
     }

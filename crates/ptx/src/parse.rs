@@ -464,8 +464,6 @@ impl Parser {
             let negative = self.eat('-');
             let value = self.int()? as i64;
             offset = if negative { value.wrapping_neg() } else { value };
-        } else if self.eat('-') {
-            offset = (self.int()? as i64).wrapping_neg();
         }
         self.expect(']')?;
         Ok(Operand::Address(base.into(), offset))

@@ -53,6 +53,8 @@ fn a_product_needs_the_whole_warp_and_a_new_card() {
     let error = multiply(8, &part, [&a, &b, &c]).unwrap_err();
     let LaunchError::Fault(fault) = error else { panic!("{error}") };
     assert!(matches!(fault.kind, FaultKind::WarpMembers(_)), "{fault}");
-    assert!(Module::parse("k.ptx", &PRODUCT.replace("sm_80", "sm_75")).is_err());
+    for (old, new) in [("sm_80", "sm_75"), (".reg .b32 %a", ".reg .u32 %a"), ("%x3}", "0.0}")] {
+        assert!(Module::parse("k.ptx", &PRODUCT.replace(old, new)).is_err(), "{new}");
+    }
     assert!(Module::parse("k.ptx", &PRODUCT.replace("m16n8k8", "m16n8k16")).is_err());
 }

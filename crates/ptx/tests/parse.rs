@@ -67,6 +67,52 @@ fn what_is_not_known_is_refused_at_its_line() {
     );
 }
 
+/// Each of these NVIDIA's assembler refuses too (13.5, by its message): a kernel that only the
+/// interpreter accepts would fail on a card.
+#[test]
+fn what_a_card_refuses_is_refused_here() {
+    for statement in [
+        // Special register argument not allowed.
+        "add.u32 %r0, %tid.x, 1;",
+        "setp.lt.u32 %p, %tid.x, 3;",
+        "st.global.u32 [%d], %tid.x;",
+        "cvt.rn.f32.u32 %f0, %ntid.x;",
+        // Argument must be register.
+        ".shared .u32 t[4]; add.u32 %r0, %r1, t;",
+        ".shared .u32 t[4]; mad.lo.u32 %r0, %r1, 4, t;",
+        ".shared .u32 t[4]; cvt.u64.u32 %d, t;",
+        // Parsing error; immediate addresses allowed only for .local.
+        "ld.global.f32 %f0, [%d-4];",
+        "ld.global.f32 %f0, [64];",
+        // Unexpected instruction types.
+        "and.u32 %r0, %r1, %r2;",
+        "not.s32 %r0, %r1;",
+        "shl.u32 %r0, %r1, 2;",
+        "brev.u32 %r0, %r1;",
+        "popc.u32 %r0, %r1;",
+        "bfi.u32 %r0, %r1, %r2, 3, 4;",
+        "selp.pred %p, %p, %p, %p;",
+        "setp.eq.pred %p, %p, %p;",
+        "cvt.b32.u32 %r0, %r1;",
+        "cvta.global.s64 %d, %d;",
+        "mov.u64 %d, {%r0, %r1};",
+        // Illegal modifier, or one missing.
+        "add.rn.u32 %r0, %r1, %r2;",
+        "min.rn.f32 %f0, %f1, %f2;",
+        "mad.f32 %f0, %f1, %f2, %f3;",
+        "min.sat.f32 %f0, %f1, %f2;",
+        "cvt.sat.s32.u16 %r0, %r1;",
+        "setp.lt.ftz.s32 %p, %r0, %r1;",
+        "ld.global.wb.f32 %f0, [%d];",
+        "st.global.ca.f32 [%d], %f0;",
+        "membar;",
+        "membar.gpu;",
+        "fence.acq_rel;",
+    ] {
+        assert!(!refusal(statement).is_empty());
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in "\\PC*") {

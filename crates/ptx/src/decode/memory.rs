@@ -22,8 +22,15 @@ impl Decoder<'_> {
         let ty = self.ty()?;
         let space = self.space();
         let count = self.choose(&[("v2", 2), ("v4", 4)]).unwrap_or(1);
-        for hint in ["nc", "ca", "cg", "cs", "cv", "lu", "wb", "wt", "weak", "volatile"] {
+        let hints: &[_] = match store {
+            true => &["wb", "cg", "cs", "wt", "weak", "volatile"],
+            false => &["ca", "cg", "cs", "cv", "lu", "weak", "volatile"],
+        };
+        hints.iter().for_each(|hint| {
             self.flag(hint);
+        });
+        if !store && space == Space::Global {
+            self.flag("nc");
         }
         if ty == Type::PRED || ty.bytes() * count > 16 {
             return self.fail("at most 16 bytes, and no predicates, move at once");
@@ -91,7 +98,6 @@ impl Decoder<'_> {
             Operand::Reg(reg, ty) if ty.bits == 32 && !ty.is_float() && space != Space::Global => {
                 reg
             }
-            Operand::Int(value) => self.names.constant(value)?,
             Operand::Word(word) => return self.fail(&format!("`{word}` is not declared")),
             _ => return self.fail("this cannot be the base of an address"),
         };

@@ -24,7 +24,8 @@ pub(crate) fn decode(
 ) -> Decoded<Op> {
     let mut parts = opcode.split('.');
     let name = parts.next().unwrap_or_default();
-    let mut d = Decoder { opcode, mods: parts.collect(), operands: operands.iter(), names, line };
+    let (mods, operands) = (parts.collect(), operands.iter());
+    let mut d = Decoder { opcode, name, mods, operands, names, line };
     let op = d.op(name)?;
     if let Some(left) = d.mods.first() {
         return Err(format!("`{opcode}`: modifier `.{left}` is not supported"));
@@ -37,6 +38,8 @@ pub(crate) fn decode(
 
 struct Decoder<'a> {
     opcode: &'a str,
+    /// The opcode up to its first modifier.
+    name: &'a str,
     mods: Vec<&'a str>,
     operands: std::slice::Iter<'a, Operand>,
     names: &'a mut Names,
@@ -108,6 +111,12 @@ impl Decoder<'_> {
                 }
                 self.fail(&format!("a {declared} register where {ty} is read"))
             }
+            Operand::Special(_) if !matches!(self.name, "mov" | "cvt") => {
+                self.fail("a special register must be moved into a register first")
+            }
+            Operand::Symbol(_) if self.name != "mov" => {
+                self.fail("an address must be moved into a register first")
+            }
             Operand::Special(special) if Type::U32.fits(ty) => self.names.special(*special),
             Operand::Symbol(symbol) if ty.bits >= 32 && !ty.is_float() => {
                 self.names.symbol(*symbol)
@@ -146,6 +155,9 @@ impl Decoder<'_> {
             "setp" => self.setp(),
             "selp" => {
                 let ty = self.ty()?;
+                if ty == Type::PRED {
+                    return self.fail("predicates cannot be selected");
+                }
                 let (dst, a, b) = (self.dst(ty)?, self.src(ty)?, self.src(ty)?);
                 let c = self.src(Type::PRED)?;
                 self.alu(alu::select(), dst, [a, b, c], false, false)
@@ -161,17 +173,25 @@ impl Decoder<'_> {
                 }
                 Ok(Op::ActiveMask { dst: self.dst(Type::B32)? })
             }
-            "membar" | "fence" => {
-                for word in ["sc", "acq_rel", "acquire", "release", "cta", "gl", "gpu", "sys"] {
-                    self.flag(word);
+            "membar" => self.fence(&["cta", "gl", "sys"]),
+            "fence" => {
+                for order in ["sc", "acq_rel"] {
+                    self.flag(order);
                 }
-                Ok(Op::Fence)
+                self.fence(&["cta", "gpu", "sys"])
             }
             "ret" | "exit" => {
                 self.flag("uni");
                 Ok(Op::Exit)
             }
             _ => self.arithmetic(name),
+        }
+    }
+
+    fn fence(&mut self, levels: &[&str]) -> Decoded<Op> {
+        match levels.iter().find(|level| self.flag(level)) {
+            Some(_) => Ok(Op::Fence),
+            None => self.fail(&format!("needs a level of {levels:?}")),
         }
     }
 
@@ -195,7 +215,11 @@ impl Decoder<'_> {
         if (flush || saturate) && ty != (Type { class: Class::Float, bits: 32 }) {
             return self.fail("`.ftz` and `.sat` are supported for .f32 only");
         }
-        let nearest = self.flag("rn");
+        if saturate && !matches!(name, "add" | "sub" | "mul" | "fma" | "mad") {
+            return self.fail("`.sat` does not belong to this instruction");
+        }
+        let rounds = matches!(name, "add" | "sub" | "mul" | "fma" | "mad" | "div" | "rcp" | "sqrt");
+        let nearest = rounds && ty.is_float() && self.flag("rn");
         let forms = ["lo", "hi", "wide", "approx", "full", "rz", "rm", "rp", "shiftamt"];
         let form = self.choose(&forms.map(|form| (form, form)));
         let name = match (name, form) {
@@ -204,7 +228,7 @@ impl Decoder<'_> {
             _ => name.to_owned(),
         };
         let needs_rounding = matches!(name.as_str(), "fma" | "div" | "rcp" | "sqrt");
-        if ty.is_float() && needs_rounding && !nearest && !self.opcode.starts_with("mad") {
+        if ty.is_float() && needs_rounding && !nearest {
             return self.fail("a rounding is missing: `.rn` or `.approx`");
         }
         if name == "tanh.approx" {
@@ -248,6 +272,9 @@ impl Decoder<'_> {
     /// `bfi` with a constant position and length, which is how kernels use it.
     fn bfi(&mut self) -> Decoded<Op> {
         let ty = self.ty()?;
+        if ty.class != Class::Bits {
+            return self.fail("a field is of .b32 or .b64");
+        }
         let (dst, a, b) = (self.dst(ty)?, self.src(ty)?, self.src(ty)?);
         let (Operand::Int(at), Operand::Int(len)) = (self.next()?, self.next()?) else {
             return self.fail("the position and length must be constants");
@@ -258,6 +285,10 @@ impl Decoder<'_> {
 
     fn mov(&mut self) -> Decoded<Op> {
         let ty = self.ty()?;
+        let vector = self.operands.as_slice().iter().any(|o| matches!(o, Operand::Vector(_)));
+        if vector && ty.class != Class::Bits {
+            return self.fail("parts are packed into .b32 or .b64");
+        }
         match self.operands.as_slice() {
             [Operand::Vector(parts), _] => {
                 let (parts, bits) = (parts.clone(), ty.bits / parts.len().max(1) as u32);
@@ -298,6 +329,9 @@ impl Decoder<'_> {
             return self.fail("only global addresses can be converted");
         }
         let ty = self.ty()?;
+        if ty != Type::U64 {
+            return self.fail("addresses are of .u64");
+        }
         let (dst, src) = (self.dst(Type::U64)?, self.src(Type::U64)?);
         self.alu(alu::arithmetic("mov", ty), dst, [src; 3], false, false)
     }
@@ -329,8 +363,11 @@ impl Decoder<'_> {
             Some((_, false)) if !narrows => return self.fail("this rounding mode does not fit"),
             _ => {}
         }
-        if from == Type::PRED || to == Type::PRED {
-            return self.fail("predicates cannot be converted");
+        if [from, to].iter().any(|ty| matches!(ty.class, Class::Bits | Class::Predicate)) {
+            return self.fail("numbers are converted, not bits or predicates");
+        }
+        if saturate && !from.is_float() && !to.is_float() && to.includes(from) {
+            return self.fail("`.sat` where every value fits");
         }
         let (rounding, whole) = mode.unwrap_or((Rounding::Nearest, false));
         let (dst, reg_bits) = match self.next()? {
@@ -340,6 +377,9 @@ impl Decoder<'_> {
             _ => return self.fail(&format!("the result needs a register that holds {to}")),
         };
         let operand = self.next()?;
+        if to.is_float() && matches!(operand, Operand::Special(_)) {
+            return self.fail("a special register must be moved into a register first");
+        }
         let src = self.value(&operand, from, true)?;
         let how = Conversion { to, from, rounding, whole, saturate, reg_bits };
         Ok(Op::Convert { how, dst, src })
@@ -347,10 +387,10 @@ impl Decoder<'_> {
 
     fn setp(&mut self) -> Decoded<Op> {
         let ty = self.ty()?;
-        let flush = self.flag("ftz");
+        let flush = ty == Type::F32 && self.flag("ftz");
         let join = self.choose(&[("and", Join::And), ("or", Join::Or), ("xor", Join::Xor)]);
         let name = if self.mods.is_empty() { "" } else { self.mods.remove(0) };
-        let Some(run) = alu::compare(name, ty) else {
+        let Some(run) = alu::compare(name, ty).filter(|_| ty != Type::PRED) else {
             return self.fail("this comparison is not supported for the type");
         };
         let (dst, other) = match self.next()? {

@@ -60,27 +60,24 @@ impl Decoder<'_> {
         };
         self.since(80)?;
         let single = Type::F32;
-        let d = self.tile(4, |decoder, part| match part {
-            Operand::Reg(reg, declared) if declared.fits(single) => Ok(*reg),
-            _ => decoder.fail("the result needs .f32 registers"),
-        })?;
-        let mut source =
-            |count, ty| self.tile(count, |decoder, part| decoder.value(part, ty, false));
-        let (a, b, c) = (source(a, Type::B32)?, source(b, Type::B32)?, source(4, single)?);
+        let (d, a) = (self.tile(4, single)?, self.tile(a, Type::B32)?);
+        let (b, c) = (self.tile(b, Type::B32)?, self.tile(4, single)?);
         Ok(Op::Product(Product { d, a, b, c }))
     }
 
-    /// The registers of an operand in braces.
-    fn tile(
-        &mut self,
-        count: usize,
-        mut register: impl FnMut(&mut Self, &Operand) -> Decoded<Reg>,
-    ) -> Decoded<Vec<Reg>> {
-        match self.next()? {
-            Operand::Vector(parts) if parts.len() == count => {
-                parts.iter().map(|part| register(self, part)).collect()
-            }
-            _ => self.fail(&format!("expected {count} registers in braces")),
+    /// The registers of an operand in braces, each declared of exactly the type.
+    fn tile(&mut self, count: usize, ty: Type) -> Decoded<Vec<Reg>> {
+        let register = |part: &Operand| match part {
+            Operand::Reg(reg, declared) if *declared == ty => Some(*reg),
+            _ => None,
+        };
+        let registers = match self.next()? {
+            Operand::Vector(parts) if parts.len() == count => parts.iter().map(register).collect(),
+            _ => None,
+        };
+        match registers {
+            Some(registers) => Ok(registers),
+            None => self.fail(&format!("expected {count} {ty} registers in braces")),
         }
     }
 
@@ -91,7 +88,11 @@ impl Decoder<'_> {
         }
         self.mods.clear();
         Some(self.since(80).and_then(|()| {
-            let (dst, src) = (self.dst(Type::B32)?, self.src(Type::F32)?);
+            let dst = match self.next()? {
+                Operand::Reg(reg, Type::B32) => reg,
+                _ => return self.fail("the result needs a .b32 register"),
+            };
+            let src = self.src(Type::F32)?;
             self.alu(Some(round_tf32), dst, [src; 3], false, false)
         }))
     }
