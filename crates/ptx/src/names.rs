@@ -42,6 +42,8 @@ pub(crate) struct Names {
     pub symbols: HashMap<String, Symbol>,
     /// The compute capability that the module asks for, times ten, if it says so.
     pub target: Option<u32>,
+    /// The version of PTX that the module is written in, if it says so.
+    pub version: Option<f64>,
     scopes: Vec<HashMap<String, (Reg, Type)>>,
     constants: HashMap<u64, Reg>,
     specials: HashMap<Special, Reg>,

@@ -33,7 +33,8 @@ impl Module {
     pub fn parse(file: &str, text: &str) -> Result<Self, ParseError> {
         let tokens = lex(file, text)?;
         let module = Self { file: file.into(), ..Self::default() };
-        let mut parser = Parser { module, tokens, at: 0, symbols: HashMap::new(), shared: 0 };
+        let mut parser =
+            Parser { module, tokens, at: 0, symbols: HashMap::new(), shared: 0, version: None };
         match parser.module() {
             Ok(()) => Ok(parser.module),
             Err((line, message)) => Err(ParseError { file: file.into(), line, message }),
@@ -55,6 +56,7 @@ struct Parser {
     symbols: HashMap<String, Symbol>,
     /// Bytes of shared arrays declared outside kernels.
     shared: usize,
+    version: Option<f64>,
 }
 
 /// `.align`, type, name and size of a declared array.
@@ -126,7 +128,14 @@ impl Parser {
         while self.peek().is_some() {
             let directive = self.word()?;
             match directive.as_str() {
-                ".version" | ".address_size" => self.at += 1,
+                ".version" => {
+                    self.version = match self.peek() {
+                        Some(Token::Float(version)) => Some(*version),
+                        _ => return self.fail("a version is a number such as 7.0"),
+                    };
+                    self.at += 1;
+                }
+                ".address_size" => self.at += 1,
                 ".target" => self.target()?,
                 ".visible" | ".weak" => {}
                 ".extern" => self.external()?,
@@ -270,7 +279,7 @@ impl Parser {
         }
         let kernel = Kernel { name, static_shared: self.shared, ..Kernel::default() };
         let mut names = Names::new(kernel, self.symbols.clone());
-        names.target = self.module.target;
+        (names.target, names.version) = (self.module.target, self.version);
         if self.eat('(') && !self.eat(')') {
             loop {
                 self.param(&mut names)?;

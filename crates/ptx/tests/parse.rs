@@ -108,6 +108,9 @@ fn what_a_card_refuses_is_refused_here() {
         "membar;",
         "membar.gpu;",
         "fence.acq_rel;",
+        // Feature requires a later version.
+        "bar.cta.sync 0;",
+        "atom.shared::cta.add.u32 %r0, [%d], 1;",
     ] {
         assert!(!refusal(statement).is_empty());
     }

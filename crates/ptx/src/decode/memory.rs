@@ -7,20 +7,22 @@ use crate::names::{Operand, Symbol};
 
 impl Decoder<'_> {
     /// The state space named, or the generic one, which here is that of global addresses.
-    fn space(&mut self) -> Space {
+    fn space(&mut self) -> Decoded<Space> {
+        if self.newer("shared::cta", 7.8)? {
+            return Ok(Space::Shared);
+        }
         let spaces = [
             ("param", Space::Param),
             ("const", Space::Const),
             ("global", Space::Global),
             ("shared", Space::Shared),
-            ("shared::cta", Space::Shared),
         ];
-        self.choose(&spaces).unwrap_or(Space::Global)
+        Ok(self.choose(&spaces).unwrap_or(Space::Global))
     }
 
     pub(super) fn access(&mut self, store: bool) -> Decoded<Op> {
         let ty = self.ty()?;
-        let space = self.space();
+        let space = self.space()?;
         let count = self.choose(&[("v2", 2), ("v4", 4)]).unwrap_or(1);
         let hints: &[_] = match store {
             true => &["wb", "cg", "cs", "wt", "weak", "volatile"],
@@ -107,7 +109,7 @@ impl Decoder<'_> {
     /// `atom` and `red` on integers: floating-point sums would depend on the order of threads.
     pub(super) fn atomic(&mut self, returns: bool) -> Decoded<Op> {
         let ty = self.ty()?;
-        let space = self.space();
+        let space = self.space()?;
         for hint in ["relaxed", "acquire", "release", "acq_rel", "cta", "gpu", "sys"] {
             self.flag(hint);
         }

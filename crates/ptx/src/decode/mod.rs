@@ -61,6 +61,16 @@ impl Decoder<'_> {
         }
     }
 
+    /// Takes out a modifier that PTX has only had since a version.
+    fn newer(&mut self, name: &str, version: f64) -> Decoded<bool> {
+        match (self.flag(name), self.names.version) {
+            (true, Some(written)) if written < version => {
+                self.fail(&format!("`.{name}` needs `.version {version}`"))
+            }
+            (found, _) => Ok(found),
+        }
+    }
+
     /// Takes a modifier out if it is there.
     fn flag(&mut self, name: &str) -> bool {
         let found = self.mods.iter().position(|m| *m == name);
@@ -420,7 +430,7 @@ impl Decoder<'_> {
     }
 
     fn barrier(&mut self, name: &str) -> Decoded<Op> {
-        self.flag("cta");
+        self.newer("cta", 7.8)?;
         if !self.flag("sync") {
             return self.fail("only `.sync` barriers are supported");
         }

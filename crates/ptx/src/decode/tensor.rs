@@ -30,13 +30,13 @@ impl Decoder<'_> {
         }
         let near = self.flag("ca");
         let cached = near || self.flag("cg");
-        let shared = self.flag("shared") || self.flag("shared::cta");
+        let shared = self.flag("shared") || self.newer("shared::cta", 7.8)?;
         if !(cached && shared && self.flag("global")) {
             return self
                 .fail("only copies `.ca` or `.cg` from global to shared memory are supported");
         }
         for hint in ["L2::64B", "L2::128B", "L2::256B"] {
-            self.flag(hint);
+            self.newer(hint, 7.4)?;
         }
         let (to, from) = (self.address(Space::Shared)?, self.address(Space::Global)?);
         let bytes = match self.size()? {
