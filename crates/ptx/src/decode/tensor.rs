@@ -30,7 +30,7 @@ impl Decoder<'_> {
         }
         let near = self.flag("ca");
         let cached = near || self.flag("cg");
-        let shared = self.flag("shared") || self.newer("shared::cta", 7.8)?;
+        let shared = self.flag("shared") || self.flag("shared::cta");
         if !(cached && shared && self.flag("global")) {
             return self
                 .fail("only copies `.ca` or `.cg` from global to shared memory are supported");
