@@ -183,14 +183,14 @@ impl RunFolder {
         Ok(trainer.checkpoint()?.save(&self.file("checkpoint.safetensors"))?)
     }
 
-    /// Puts `trainer` where the run stopped, and returns the epochs until then.
-    pub fn restore(&self, trainer: &mut Trainer) -> Result<Vec<Epoch>, Failure> {
+    /// Puts `trainer`, whose network is on a device, where the run stopped, and returns the epochs until then.
+    pub fn restore(&self, trainer: &mut Trainer, device: &Device) -> Result<Vec<Epoch>, Failure> {
         let checkpoint = self.file("checkpoint.safetensors");
         if !checkpoint.is_file() {
             // It stopped before the first epoch ended.
             return Ok(Vec::new());
         }
-        let saved = Checkpoint::load(&checkpoint, &Device::cpu())?;
+        let saved = Checkpoint::load(&checkpoint, device)?;
         trainer.restore(&saved).map_err(named(&checkpoint))?;
         let path = self.file("metrics.csv");
         let text = fs::read_to_string(&path).map_err(named(&path))?;

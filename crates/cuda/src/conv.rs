@@ -20,8 +20,8 @@ const FEW_PAIRS: usize = 16;
 const TILE: [usize; 2] = [64, 128];
 /// Threads of the tiled kernels.
 const TILED: usize = 128;
-/// Blocks that fill a card; a sum is cut in parts until there are so many.
-pub(crate) const BLOCKS: usize = 264;
+/// Blocks that fill the largest cards, four on each of 132 multiprocessors; a sum is cut in parts until there are so many.
+const BLOCKS: usize = 528;
 /// The fewest positions of a part.
 const SHORTEST_PART: usize = 256;
 /// What a result is at least, as a signed integer: no limit.

@@ -11,11 +11,14 @@ use striate_tensor::{Element, Layout, Result};
 
 use crate::backend::Cuda;
 use crate::card::{Arg, THREADS, error};
-use crate::conv::{BLOCKS, NO_FLOOR};
+use crate::conv::NO_FLOOR;
 use crate::memory::{Shared, address};
 use crate::views::walk;
 
 type Store = Storage<f32>;
+
+/// Blocks of a matrix product that fill the largest cards, two on each of 132 multiprocessors.
+const BLOCKS: usize = 264;
 
 /// A function of one argument as `elementwise.ptx` knows it: code, p, q.
 type Function = (usize, f64, f64);

@@ -12,7 +12,15 @@ pub fn run(_: Arguments) -> Result<(), Failure> {
     let threads = rayon::current_num_threads();
     let vectors = vector_extensions().join(" ");
     print(format_args!("{:<6} {threads} threads, {vectors}", Device::cpu().name()))?;
-    print(format_args!("{:<6} shapes only, for summaries", Device::meta().name()))
+    print(format_args!("{:<6} shapes only, for summaries", Device::meta().name()))?;
+    for card in striate_cuda::list()? {
+        let striate_cuda::Info { ordinal, name, capability: [major, minor], memory } = card;
+        let gigabytes = memory as f64 / (1u64 << 30) as f64;
+        print(format_args!(
+            "cuda:{ordinal} {name}, compute capability {major}.{minor}, {gigabytes:.0} GiB"
+        ))?;
+    }
+    Ok(())
 }
 
 /// The vector instructions that this processor has, of those that matter to convolution.

@@ -12,6 +12,7 @@ pub mod summary;
 pub mod train;
 
 use striate::models::{CATALOGUE, Entry, find};
+use striate::prelude::Device;
 
 use crate::Failure;
 
@@ -32,6 +33,16 @@ pub fn entry(name: &str) -> Result<&'static Entry, Failure> {
         let names: Vec<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
         format!("no model is called {name}; there are {}", names.join(", ")).into()
     })
+}
+
+/// The device with a name, `cpu` or such as `cuda:0`.
+pub fn device(name: &str) -> Result<Device, Failure> {
+    let card = name.strip_prefix("cuda:").map(str::parse);
+    match (name, card) {
+        ("cpu", _) => Ok(Device::cpu()),
+        (_, Some(Ok(ordinal))) => Ok(striate_cuda::device(ordinal)?),
+        _ => Err(format!("expected a device such as cpu or cuda:0, got {name}").into()),
+    }
 }
 
 /// The largest size that is taken from the command line. The operations of any layer up to here can be counted.

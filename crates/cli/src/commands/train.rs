@@ -8,7 +8,7 @@ use striate::models::Recipe;
 use striate::nn::Step;
 use striate::prelude::*;
 
-use super::{entry, print};
+use super::{device, entry, print};
 use crate::Failure;
 use crate::data::{Source, recipe};
 use crate::run::{Config, Epoch, RunFolder};
@@ -36,6 +36,9 @@ pub struct Arguments {
     /// How many threads; the results do not depend on it [default: one a core]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
+    /// What computes: cpu, or a card such as cuda:0
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// Continue the run in the folder --out
     #[arg(long, requires = "out")]
     resume: bool,
@@ -57,11 +60,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     recipe.epochs = config.epochs;
     // Data that cannot be read should not leave a folder behind.
     let digits = config.data.load(&recipe)?;
+    let device = device(&arguments.device)?;
     let net = (entry.build)(&Init::seed(config.seed))?;
+    net.to_device(&device)?;
     let mut trainer = recipe.trainer(&*net, config.seed);
     let (folder, mut history) = match earlier {
         Some(folder) => {
-            let history = folder.restore(&mut trainer)?;
+            let history = folder.restore(&mut trainer, &device)?;
             (folder, history)
         }
         None => {
@@ -75,10 +80,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(format!("{path}: {ended} epochs have ended, not {}", config.epochs).into());
     }
     folder.save_config(&config)?;
-    print_heading(&*net, &digits, &config)?;
+    print_heading(&*net, &digits, (&config, &device))?;
     history.iter().try_for_each(print_epoch)?;
     while trainer.epochs() < config.epochs {
-        let epoch = one_epoch(&mut trainer, &*net, (&recipe, &digits), &config, arguments.quiet)?;
+        let epoch = one_epoch(
+            &mut trainer,
+            &*net,
+            (&recipe, &digits),
+            (&config, &device),
+            arguments.quiet,
+        )?;
         print_epoch(&epoch)?;
         history.push(epoch);
         folder.save(&config, &history, &trainer, &*net)?;
@@ -128,15 +139,14 @@ fn one_epoch(
     trainer: &mut Trainer,
     net: &dyn Module,
     (recipe, digits): (&Recipe, &Mnist),
-    config: &Config,
+    (config, device): (&Config, &Device),
     quiet: bool,
 ) -> Result<Epoch, Failure> {
-    let device = Device::cpu();
     let loader = Loader::new(&digits.train).batch(recipe.batch).shuffle(config.seed);
     let start = Instant::now();
     let bar = progress_bar(loader.batches_per_epoch() as u64, quiet)?;
     bar.set_prefix(format!("epoch {}/{}", trainer.epochs() + 1, config.epochs));
-    let batches = loader.epoch(trainer.epochs()).map(|batch| batch?.to(&device));
+    let batches = loader.epoch(trainer.epochs()).map(|batch| batch?.to(device));
     let train = trainer.epoch(batches, |step: &Step| {
         bar.set_message(format!("loss {:.4}", step.loss));
         bar.inc(1);
@@ -144,7 +154,7 @@ fn one_epoch(
     })?;
     bar.finish_and_clear();
     let held_out = Loader::new(&digits.test).batch(500).epoch(0);
-    let valid = evaluate(net, recipe.loss, held_out.map(|batch| batch?.to(&device)))?;
+    let valid = evaluate(net, recipe.loss, held_out.map(|batch| batch?.to(device)))?;
     Ok(Epoch {
         epoch: trainer.epochs(),
         train_loss: train.loss(),
@@ -164,7 +174,11 @@ fn progress_bar(steps: u64, quiet: bool) -> Result<ProgressBar, Failure> {
     Ok(ProgressBar::new(steps).with_style(ProgressStyle::with_template(style)?))
 }
 
-fn print_heading(net: &dyn Module, digits: &Mnist, config: &Config) -> Result<(), Failure> {
+fn print_heading(
+    net: &dyn Module,
+    digits: &Mnist,
+    (config, device): (&Config, &Device),
+) -> Result<(), Failure> {
     print(format_args!(
         "{}: {} parameters, {} digits to train on, {} held out, from {}, on {}",
         config.model,
@@ -172,7 +186,7 @@ fn print_heading(net: &dyn Module, digits: &Mnist, config: &Config) -> Result<()
         digits.train.len(),
         digits.test.len(),
         config.data,
-        Device::cpu().name()
+        device.name()
     ))?;
     if cfg!(debug_assertions) {
         print("this is a debug build; `cargo run --release` trains faster")?;

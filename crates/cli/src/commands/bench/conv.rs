@@ -2,13 +2,14 @@
 
 use serde_json::json;
 use striate::conv::conv::{self, Algorithm};
-use striate::conv::{ConvShape, ConvSpec};
-use striate::prelude::{Device, Tensor};
+use striate::conv::{Buffer, ConvShape, ConvSpec};
+use striate::prelude::{Device, Error, Float, Result as Computed, Tensor};
+use striate::tensor::backend::Storage;
 use striate::tensor::random::{Key, Purpose};
 
 use super::timing::{Timing, repeat, seconds};
 use crate::Failure;
-use crate::commands::{print, size};
+use crate::commands::{device, print, size};
 
 /// Time forward, input gradient and weight gradient of one convolution
 #[derive(clap::Args)]
@@ -49,14 +50,24 @@ pub struct Arguments {
     /// By which algorithm: im2col, direct, winograd or all [default: the one that would be chosen]
     #[arg(long)]
     algorithm: Option<String>,
+    /// What computes: cpu, or a card such as cuda:0
+    #[arg(long, default_value = "cpu", conflicts_with_all = ["algorithm", "threads"])]
+    device: String,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
 }
 
+/// Random input, weight and gradient of the output, and what the three kernels make of them in f64.
+struct Data {
+    operands: [Vec<f32>; 3],
+    /// Output, input gradient, weight gradient.
+    exact: [Vec<f64>; 3],
+}
+
 /// A kernel's time, and its error against the same in f64: the root mean square over that of the result.
 struct Row {
-    algorithm: &'static str,
+    algorithm: String,
     kernel: &'static str,
     timing: Timing,
     error: f64,
@@ -84,41 +95,77 @@ fn time(mut work: impl FnMut()) -> Result<Timing, String> {
     })
 }
 
-/// Times the three kernels under the names that they have for the direct or the transposed convolution.
+impl Data {
+    fn new(shape: &ConvShape) -> Result<Self, String> {
+        let x = noise(shape.input_len(), 1)?;
+        let w = noise(shape.weight_len(), 2)?;
+        let dy = noise(shape.output_len(), 3)?;
+        let operands = [x, w, dy];
+        let [x, w, dy] = operands
+            .each_ref()
+            .map(|values| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+        let mut exact = [dy.clone(), x.clone(), w.clone()];
+        conv::forward(shape, &x, &w, None, &mut exact[0]);
+        conv::input_gradient(shape, &dy, &w, &mut exact[1]);
+        conv::weight_gradient(shape, &x, &dy, &mut exact[2]);
+        Ok(Self { operands, exact })
+    }
+
+    /// Rows of output, input gradient and weight gradient, under the names that they have for the direct or the
+    /// transposed convolution.
+    fn rows(&self, algorithm: &str, transposed: bool, kernels: [(Timing, &[f32]); 3]) -> Vec<Row> {
+        let mut names = ["forward", "input gradient", "weight gradient"];
+        if transposed {
+            names.swap(0, 1);
+        }
+        let with_names = names.into_iter().zip(kernels).zip(&self.exact);
+        let mut rows: Vec<Row> = with_names
+            .map(|((kernel, (timing, result)), exact)| {
+                let (algorithm, error) = (algorithm.into(), relative_error(result, exact));
+                Row { algorithm, kernel, timing, error }
+            })
+            .collect();
+        if transposed {
+            rows.swap(0, 1);
+        }
+        rows
+    }
+}
+
+/// Times the three kernels on the processor by some algorithms.
 fn rows(shape: &ConvShape, algorithms: &[Algorithm], transposed: bool) -> Result<Vec<Row>, String> {
-    let x = noise(shape.input_len(), 1)?;
-    let w = noise(shape.weight_len(), 2)?;
-    let dy = noise(shape.output_len(), 3)?;
-    let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
-    let (wide_x, wide_w, wide_dy) = (wide(&x), wide(&w), wide(&dy));
+    let data = Data::new(shape)?;
+    let [x, w, dy] = &data.operands;
     let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
-    let (mut exact_y, mut exact_dx, mut exact_dw) =
-        (wide_dy.clone(), wide_x.clone(), wide_w.clone());
-    conv::forward(shape, &wide_x, &wide_w, None, &mut exact_y);
-    conv::input_gradient(shape, &wide_dy, &wide_w, &mut exact_dx);
-    conv::weight_gradient(shape, &wide_x, &wide_dy, &mut exact_dw);
-    let names = match transposed {
-        false => ["forward", "input gradient"],
-        true => ["input gradient", "forward"],
-    };
     let mut rows = Vec::new();
     for &algorithm in algorithms {
-        let forward = time(|| conv::forward_by(algorithm, shape, [&x, &w], None, &mut y))?;
-        let input = time(|| conv::input_gradient_by(algorithm, shape, [&dy, &w], &mut dx))?;
-        let weight = time(|| conv::weight_gradient_by(algorithm, shape, [&x, &dy], &mut dw))?;
-        let row =
-            |kernel, timing, error| Row { algorithm: algorithm.name(), kernel, timing, error };
-        let mut both = [
-            row(names[0], forward, relative_error(&y, &exact_y)),
-            row(names[1], input, relative_error(&dx, &exact_dx)),
-        ];
-        if transposed {
-            both.reverse();
-        }
-        rows.extend(both);
-        rows.push(row("weight gradient", weight, relative_error(&dw, &exact_dw)));
+        let forward = time(|| conv::forward_by(algorithm, shape, [x, w], None, &mut y))?;
+        let input = time(|| conv::input_gradient_by(algorithm, shape, [dy, w], &mut dx))?;
+        let weight = time(|| conv::weight_gradient_by(algorithm, shape, [x, dy], &mut dw))?;
+        let kernels = [(forward, &y[..]), (input, &dx[..]), (weight, &dw[..])];
+        rows.extend(data.rows(algorithm.name(), transposed, kernels));
     }
     Ok(rows)
+}
+
+/// Times the three kernels on a device. The time is until the device has computed, with its operands already there.
+fn rows_on(device: &Device, shape: &ConvShape, transposed: bool) -> Result<Vec<Row>, String> {
+    let data = Data::new(shape)?;
+    let kernels = f32::kernels(device.backend());
+    let text = |error: Error| error.to_string();
+    let upload = |values: &Vec<f32>| kernels.upload(Buffer::from_slice(values)).map_err(text);
+    let [x, w, dy] = data.operands.each_ref().map(upload);
+    let (x, w, dy) = (x?, w?, dy?);
+    let run = |kernel: &dyn Fn() -> Computed<Storage<f32>>| {
+        let timing = repeat(|| seconds(|| kernel().and_then(|_| device.synchronize())))?;
+        let result = kernel().and_then(|storage| kernels.download(&storage)).map_err(text)?;
+        Ok::<_, String>((timing, result))
+    };
+    let forward = run(&|| kernels.conv(shape, &x, &w, None))?;
+    let input = run(&|| kernels.conv_input_gradient(shape, &dy, &w))?;
+    let weight = run(&|| kernels.conv_weight_gradient(shape, &x, &dy))?;
+    let results = [&forward, &input, &weight].map(|(timing, result)| (*timing, &result[..]));
+    Ok(data.rows(&device.name(), transposed, results))
 }
 
 /// Those that the user asks for: one by its name, all that apply, or the one that is chosen without being asked for.
@@ -162,9 +209,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         false => ConvShape::conv(&spec, &input, &[outputs, inputs / groups, kernel, kernel])?,
         true => ConvShape::transposed(&spec, &input, &[inputs, outputs / groups, kernel, kernel])?,
     };
-    let algorithms = algorithms(arguments.algorithm.as_deref(), &shape)?;
-    let rows =
-        super::on_threads(arguments.threads, || rows(&shape, &algorithms, arguments.transposed))?;
+    let (device, transposed) = (device(&arguments.device)?, arguments.transposed);
+    let rows = if device == Device::cpu() {
+        let algorithms = algorithms(arguments.algorithm.as_deref(), &shape)?;
+        super::on_threads(arguments.threads, || rows(&shape, &algorithms, transposed))?
+    } else {
+        rows_on(&device, &shape, transposed)?
+    };
     let rate = |row: &Row| 2.0 * shape.macs() as f64 / row.timing.median / 1e6;
     if arguments.json {
         let rows = rows.iter().map(|row| {

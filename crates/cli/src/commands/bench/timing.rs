@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 /// What repeating a workload showed, in milliseconds.
+#[derive(Clone, Copy)]
 pub struct Timing {
     /// The middle of the sorted runs.
     pub median: f64,
