@@ -1,12 +1,15 @@
-//! Kernels that the processor fuses, against the compositions that they replace.
+//! Kernels that the processor or a card fuses, against the compositions that they replace.
 //!
 //! The other operations need no such comparison: tests/ops runs all of them on both. Here are sizes that the
 //! processor cuts into several pieces, and what no operation reaches.
 
+#[path = "common/card.rs"]
+mod card;
 mod common;
 #[path = "common/composed.rs"]
 mod composed;
 
+use card::card;
 use common::hash_tensor;
 use composed::Composed;
 use striate::tensor::backend::{AxisShape, ChannelAffine, Kernels, Storage, Update};
@@ -40,9 +43,9 @@ impl<T: Float> Inputs<'_, T> {
     }
 }
 
-/// Runs `kernel` on the processor and on its composition, for all shapes, and compares the results. Sums may
+/// Runs `kernel` on a device and on the processor's composition, for all shapes, and compares the results. Sums may
 /// be taken in another order.
-fn compare<T: Float>(kernel: impl Fn(&Inputs<T>) -> Result<Vec<Storage<T>>>) {
+fn compare<T: Float>(device: &Device, kernel: impl Fn(&Inputs<T>) -> Result<Vec<Storage<T>>>) {
     let composed = Composed(Device::cpu());
     for [outer, axis, inner] in SHAPES {
         let shape = AxisShape { outer, axis, inner };
@@ -50,7 +53,7 @@ fn compare<T: Float>(kernel: impl Fn(&Inputs<T>) -> Result<Vec<Storage<T>>>) {
             let results = kernel(&Inputs { kernels, shape }).unwrap();
             results.iter().map(|storage| kernels.download(storage).unwrap().to_vec()).collect()
         };
-        let (fused, expected) = (run(T::kernels(Device::cpu().backend())), run(&composed));
+        let (fused, expected) = (run(T::kernels(device.backend())), run(&composed));
         assert_eq!(fused.len(), expected.len());
         for (fused, expected) in fused.iter().zip(&expected) {
             assert_eq!(fused.len(), expected.len());
@@ -65,11 +68,14 @@ fn compare<T: Float>(kernel: impl Fn(&Inputs<T>) -> Result<Vec<Storage<T>>>) {
     }
 }
 
-/// The same in both precisions.
+/// The same in both precisions, and in single precision on a card.
 macro_rules! compare {
     (|$inputs:ident| $body:expr) => {
-        compare::<f32>(|$inputs| $body);
-        compare::<f64>(|$inputs| $body);
+        compare::<f32>(&Device::cpu(), |$inputs| $body);
+        compare::<f64>(&Device::cpu(), |$inputs| $body);
+        if let Some(card) = card() {
+            compare::<f32>(&card, |$inputs| $body);
+        }
     };
 }
 
@@ -119,6 +125,19 @@ fn draws() {
     let key = Key::new(7, Purpose::Init).path("weight");
     compare!(|i| Ok(vec![i.kernels.uniform(&key, i.shape.len(), -2.0, 3.0)?]));
     compare!(|i| Ok(vec![i.kernels.normal(&key, i.shape.len(), 1.0, 0.5)?]));
+}
+
+#[test]
+fn a_card_draws_the_processors_bits() {
+    let Some(card) = card() else { return };
+    for (len, low, high) in [(1, 0.0, 1.0), (4_099, 0.0, 1.0), (1_000, -0.37, 1.9)] {
+        let key = Key::new(0x1234_5678_9abc_def0, Purpose::Dropout).step(1 << 40).path("a.b");
+        let draw = |device: &Device| {
+            let kernels = <f32 as Float>::kernels(device.backend());
+            kernels.download(&kernels.uniform(&key, len, low, high).unwrap()).unwrap().to_vec()
+        };
+        assert_eq!(draw(&card), draw(&Device::cpu()));
+    }
 }
 
 /// Every rule with every choice that changes its arithmetic, three steps long.

@@ -14,10 +14,13 @@ use cudarc::nvrtc::Ptx;
 use striate_tensor::{Error, ErrorKind, Result};
 
 /// The files of kernels, by name.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 10] = [
     ("elementwise.ptx", include_str!("../kernels/elementwise.ptx")),
     ("reduce.ptx", include_str!("../kernels/reduce.ptx")),
     ("pool.ptx", include_str!("../kernels/pool.ptx")),
+    ("norm.ptx", include_str!("../kernels/norm.ptx")),
+    ("window.ptx", include_str!("../kernels/window.ptx")),
+    ("random.ptx", include_str!("../kernels/random.ptx")),
     ("optimizer.ptx", include_str!("../kernels/optimizer.ptx")),
     ("gemm.ptx", include_str!("../kernels/gemm.ptx")),
     ("conv.ptx", include_str!("../kernels/conv.ptx")),

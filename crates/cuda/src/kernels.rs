@@ -1,22 +1,23 @@
 //! What computes, in f32.
 
-use std::sync::Arc;
-
 use striate_conv::{ConvShape, PoolShape};
 use striate_tensor::backend::{
-    AxisShape, Binary, Compare, Extreme, Kernels, MatmulShape, Pick, Reduce, Storage, Unary,
-    Update, View,
+    AxisShape, Binary, ChannelAffine, Compare, Extreme, Kernels, MatmulShape, Pick, Reduce,
+    Storage, Unary, Update, View,
 };
+use striate_tensor::random::{Key, Philox};
 use striate_tensor::{Element, Layout, Result};
 
 use crate::backend::Cuda;
-use crate::card::{Arg, THREADS, error};
+use crate::card::{Arg, THREADS};
 use crate::conv::NO_FLOOR;
-use crate::memory::{Shared, address};
+use crate::memory::address;
 use crate::views::walk;
 
 type Store = Storage<f32>;
 
+/// The code of a sum in `zip`.
+const ADD: usize = 0;
 /// Blocks of a matrix product that fill the largest cards, two on each of 132 multiprocessors.
 const BLOCKS: usize = 264;
 
@@ -185,7 +186,7 @@ impl Kernels<f32> for Cuda {
 
     fn binary(&self, op: Binary, a: View<f32>, b: View<f32>) -> Result<Store> {
         let code = match op {
-            Binary::Add => 0,
+            Binary::Add => ADD,
             Binary::Sub => 1,
             Binary::Mul => 2,
             Binary::Div => 3,
@@ -337,12 +338,65 @@ impl Kernels<f32> for Cuda {
         self.pool_gradient(shape, grad, None)
     }
 
-    fn unfold(&self, _: &ConvShape, _: &Store) -> Result<Store> {
-        Err(error("unfold", "expected a device that has this operation; cuda does not yet"))
+    fn unfold(&self, shape: &ConvShape, x: &Store) -> Result<Store> {
+        self.columns(shape, x)
     }
 
-    fn fold(&self, _: &ConvShape, _: &Store) -> Result<Store> {
-        Err(error("fold", "expected a device that has this operation; cuda does not yet"))
+    fn fold(&self, shape: &ConvShape, columns: &Store) -> Result<Store> {
+        self.planes(shape, columns)
+    }
+
+    fn uniform(&self, key: &Key, len: usize, low: f64, high: f64) -> Result<Store> {
+        self.output(len, |out| {
+            let Philox { key, high: words } = key.philox();
+            let mut args = vec![out.into(), len.into()];
+            args.extend(key.into_iter().chain(words).map(Arg::Word));
+            args.extend([low, high - low].map(|number| Arg::from(number.to_bits())));
+            self.card.each("uniform", len.div_ceil(4), &args)
+        })
+    }
+
+    fn log_softmax(&self, x: &Store, shape: AxisShape) -> Result<Store> {
+        self.softmax(x, None, shape)
+    }
+
+    fn log_softmax_gradient(&self, y: &Store, grad: &Store, shape: AxisShape) -> Result<Store> {
+        self.softmax(grad, Some(y), shape)
+    }
+
+    fn channel_moments(&self, x: &Store, shape: AxisShape) -> Result<(Store, Store)> {
+        self.moments(x, shape)
+    }
+
+    fn channel_affine(&self, norm: &ChannelAffine<f32>, x: &Store) -> Result<Store> {
+        self.affine(norm, x)
+    }
+
+    fn channel_gradient_sums(
+        &self,
+        norm: &ChannelAffine<f32>,
+        inputs: [&Store; 2],
+    ) -> Result<(Store, Store)> {
+        self.norm_sums(norm, inputs)
+    }
+
+    fn channel_combine(
+        &self,
+        norm: &ChannelAffine<f32>,
+        inputs: [&Store; 2],
+        coefficients: [&Store; 2],
+    ) -> Result<Store> {
+        self.combine(norm, inputs, coefficients)
+    }
+
+    fn accumulate(&self, target: &mut Store, source: &Store) -> Result<()> {
+        let len = target.len();
+        let layout = Layout::dense(&[len]);
+        let mut args = [address(target)?, address(source)?].map(Arg::from).to_vec();
+        args.push(self.replaced(target)?.into());
+        args.extend([len, ADD].map(Arg::from));
+        args.extend(walk("add", &[&layout, &layout])?);
+        self.card.each("zip", len, &args)
     }
 
     fn update(
@@ -352,38 +406,6 @@ impl Kernels<f32> for Cuda {
         grad: &Store,
         state: &mut [Store],
     ) -> Result<()> {
-        let len = weight.len();
-        let old: Vec<u64> =
-            [&*weight, grad].into_iter().chain(&*state).map(address).collect::<Result<_>>()?;
-        let new = (0..=state.len())
-            .map(|_| Ok(Arc::new(self.card.alloc(len, size_of::<f32>())?)))
-            .collect::<Result<Vec<Shared>>>()?;
-        let address_of = |i: usize| new.get(i).map_or(0, |block| block.address);
-        let mut args: Vec<Arg> = old.iter().map(|address| Arg::from(*address)).collect();
-        match *rule {
-            Update::Sgd { rate, momentum, gain, decay, nesterov } => {
-                if state.is_empty() {
-                    args.push(0_u64.into());
-                }
-                args.extend([address_of(0), address_of(1)].map(Arg::from));
-                args.push(len.into());
-                args.extend([rate, momentum, gain, decay].map(Arg::from));
-                args.push(usize::from(nesterov).into());
-                self.card.each("sgd", len, &args)?;
-            }
-            Update::Adam { step, root, betas: [b1, b2], eps, decay, shrink } => {
-                args.extend([0, 1, 2].map(|i| Arg::from(address_of(i))));
-                args.push(len.into());
-                let numbers = [step, 1.0 / root, b1, b2, 1.0 - b1, 1.0 - b2, eps, decay, shrink];
-                args.extend(numbers.map(Arg::from));
-                self.card.each("adam", len, &args)?;
-            }
-            Update::RmsProp { .. } => {
-                return Err(error("update", "expected SGD or Adam; cuda has no RMSprop yet"));
-            }
-        }
-        let changed = [weight].into_iter().chain(state);
-        changed.zip(new).for_each(|(storage, block)| *storage = Storage::new(len, block));
-        Ok(())
+        self.step(rule, weight, grad, state)
     }
 }

@@ -16,15 +16,17 @@
 //!   the host waits for nothing but what it reads ([`Memory::download`](striate_tensor::backend::Memory::download)).
 //! - Every sum has one order, which depends on sizes alone. There are no floating-point atomics.
 //! - It computes in f32. Kernels for f64 say by name that they are not there; f64 data can be held and converted.
-//! - `unfold` and `fold` are not there yet, and say so.
 
 mod backend;
 mod card;
 mod conv;
 mod kernels;
 mod memory;
+mod norm;
+mod optim;
 mod pool;
 mod views;
+mod window;
 
 use std::sync::{Arc, Mutex};
 

@@ -11,7 +11,7 @@ use crate::backend::Cuda;
 use crate::card::{Arg, Block};
 use crate::views::walk;
 
-/// A storage's block. Storages share it; a kernel that changes one writes a new block.
+/// A storage's block. Storages share it; what changes one that is shared writes a new block.
 pub(crate) type Shared = Arc<Block>;
 
 pub(crate) fn address<T: Element>(storage: &Storage<T>) -> Result<u64> {
@@ -30,6 +30,17 @@ impl Cuda {
             write(block.address)?;
         }
         Ok(Storage::new(len, Arc::new(block)))
+    }
+
+    /// Where a storage's next values go, element by element: its memory, or new memory if that is shared. What was there
+    /// before is still to be read at its old address.
+    pub(crate) fn replaced<T: Element>(&self, storage: &mut Storage<T>) -> Result<u64> {
+        let len = storage.len();
+        let block = storage.data_mut::<Shared>()?;
+        if Arc::get_mut(block).is_none() {
+            *block = Arc::new(self.card.alloc(len, size_of::<T>())?);
+        }
+        Ok(block.address)
     }
 }
 
@@ -72,11 +83,13 @@ impl<T: Element> Memory<T> for Cuda {
     }
 
     fn assign(&self, storage: &mut Storage<T>, target: &Layout, source: View<T>) -> Result<()> {
-        let whole = Layout::dense(&[storage.len()]);
-        let copy = self.copy(View::new(storage, &whole))?;
-        self.shift(source, (address(&copy)?, target))?;
-        *storage = copy;
-        Ok(())
+        if address(storage)? == address(source.storage)?
+            || Arc::get_mut(storage.data_mut::<Shared>()?).is_none()
+        {
+            let whole = Layout::dense(&[storage.len()]);
+            *storage = self.copy(View::new(storage, &whole))?;
+        }
+        self.shift(source, (address(storage)?, target))
     }
 
     fn copy(&self, source: View<T>) -> Result<Storage<T>> {
