@@ -12,7 +12,7 @@
 //! }
 //! ```
 //!
-//! - [`card`](self) work goes to one stream, in order, so memory that is given back may be handed out again at once, and
+//! - Work goes to one stream, in order, so memory that is given back may be handed out again at once, and
 //!   the host waits for nothing but what it reads ([`Memory::download`](striate_tensor::backend::Memory::download)).
 //! - Every sum has one order, which depends on sizes alone. There are no floating-point atomics.
 //! - It computes in f32. Kernels for f64 say by name that they are not there; f64 data can be held and converted.

@@ -39,6 +39,11 @@ fn a_geometry_that_cannot_be_is_refused() {
     fails(&["bench", "conv", "--size", "2", "--kernel", "7", "--padding", "0"], "7");
     fails(&["bench", "conv", "--inputs", "5", "--groups", "2"], "2 groups");
     misused(&["bench", "conv", "--size", "many"], "many");
+    fails(
+        &["bench", "conv", "--device", "gpu"],
+        "expected a device such as cpu or cuda:0, got gpu",
+    );
+    misused(&["bench", "conv", "--device", "cuda:0", "--algorithm", "direct"], "--algorithm");
 }
 
 #[test]
