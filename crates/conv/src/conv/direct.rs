@@ -1,16 +1,19 @@
 //! Convolution by loops along rows, one pair of an input and an output channel at a time.
 //!
 //! Where groups have a channel or a few, as in depthwise convolution, a matrix product would have too
-//! few rows and too little depth, and cost more to prepare than to do. Instead each tap adds one scaled
-//! input row to an output row, whose cells stay in the first-level cache. A task owns one plane of the
-//! result, or the weights of one output channel.
+//! few rows and too little depth, and cost more to prepare than to do. Instead a plane of the input is staged with its padding
+//! (`unfold/staged.rs`), after which every tap reads neighbouring cells for neighbouring outputs, and a stretch of a row
+//! of outputs sums all taps in the first-level cache. A task owns one plane of the result, or the weights between two channels.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::flip;
 use crate::element::Float;
 use crate::geometry::ConvShape;
+use crate::simd::vectorized;
+use crate::unfold::Staged;
 
 /// A tap of the kernel.
 struct Tap {
@@ -77,8 +80,10 @@ impl<'a> Direct<'a> {
         first..first + self.taps.len()
     }
 
-    fn input_plane<'b, T>(&self, input: &'b [T], plane: usize) -> &'b [T] {
-        &input[plane * self.input..][..self.input]
+    /// An input plane, counted through all images, with its padding, and room to read stretches of a fixed length.
+    fn stage<T: Float>(&self, input: &[T], plane: usize) -> Staged<T> {
+        let planes = &input[plane * self.input..][..self.input];
+        Staged::new(self.shape, planes, 0..1, 0..self.output, BLOCK)
     }
 
     fn output_plane<'b, T>(&self, output: &'b [T], plane: usize) -> &'b [T] {
@@ -107,6 +112,11 @@ impl<'a> Direct<'a> {
     }
 }
 
+/// Outputs of a row that are summed at a time, in the first-level cache: a loop that is long enough for vectors.
+const BLOCK: usize = 128;
+/// Interleaved parts of a sum, which is what lets vector registers take part.
+const LANES: usize = 16;
+
 /// See [`super::forward`].
 pub(super) fn forward<T: Float>(
     shape: &ConvShape,
@@ -115,26 +125,47 @@ pub(super) fn forward<T: Float>(
     bias: Option<&[T]>,
     output: &mut [T],
 ) {
-    let (direct, stride) = (Direct::of(shape), shape.spec.stride[2]);
+    let direct = Direct::of(shape);
     output.par_chunks_exact_mut(direct.output).enumerate().for_each(|(plane, output)| {
         output.fill(bias.map_or(T::ZERO, |bias| bias[plane % shape.out_channels]));
         for source in direct.inputs_of(plane) {
             let weight = &weight[direct.weights(plane, source)];
-            let input = direct.input_plane(input, source);
-            direct.for_each_row(|Row { tap, outputs, input: first }| {
-                add_scaled(&mut output[outputs], 1, weight[tap], &input[first..], stride);
-            });
+            add_channel(&direct.stage(input, source), weight, output);
         }
     });
 }
 
-/// See [`super::input_gradient`].
+vectorized! {
+    /// Adds what one input channel has for a plane of outputs.
+    fn add_channel[T: Float](staged: &Staged<T>, weight: &[T], output: &mut [T]) {
+        let mut rest = output;
+        for &(offset, len) in staged.runs() {
+            let (row, tail) = std::mem::take(&mut rest).split_at_mut(len);
+            for (block, offset) in row.chunks_mut(BLOCK).zip((offset..).step_by(BLOCK)) {
+                let mut sums = [T::ZERO; BLOCK];
+                sums[..block.len()].copy_from_slice(block);
+                for (tap, &weight) in weight.iter().enumerate() {
+                    let cells = staged.read::<BLOCK>(0, tap, offset);
+                    sums.iter_mut().zip(cells).for_each(|(sum, &cell)| *sum += weight * cell);
+                }
+                block.copy_from_slice(&sums[..block.len()]);
+            }
+            rest = tail;
+        }
+    }
+}
+
+/// See [`super::input_gradient`]. At stride 1 it is the forward pass of [`ConvShape::flipped`].
 pub(super) fn input_gradient<T: Float>(
     shape: &ConvShape,
     grad_output: &[T],
     weight: &[T],
     grad_input: &mut [T],
 ) {
+    if let Some(flipped) = shape.flipped() {
+        let weight = flip(&flipped, weight);
+        return forward(&flipped, grad_output, &weight, None, grad_input);
+    }
     let (direct, stride) = (Direct::of(shape), shape.spec.stride[2]);
     grad_input.par_chunks_exact_mut(direct.input).enumerate().for_each(|(plane, grad_input)| {
         grad_input.fill(T::ZERO);
@@ -142,7 +173,9 @@ pub(super) fn input_gradient<T: Float>(
             let weight = &weight[direct.weights(source, plane)];
             let grad_output = direct.output_plane(grad_output, source);
             direct.for_each_row(|Row { tap, outputs, input: first }| {
-                add_scaled(&mut grad_input[first..], stride, weight[tap], &grad_output[outputs], 1);
+                let targets = grad_input[first..].iter_mut().step_by(stride);
+                let weight = weight[tap];
+                targets.zip(&grad_output[outputs]).for_each(|(to, &grad)| *to += weight * grad);
             });
         }
     });
@@ -155,7 +188,7 @@ pub(super) fn weight_gradient<T: Float>(
     grad_output: &[T],
     grad_weight: &mut [T],
 ) {
-    let (direct, stride) = (Direct::of(shape), shape.spec.stride[2]);
+    let direct = Direct::of(shape);
     grad_weight.par_chunks_exact_mut(direct.taps.len()).enumerate().for_each(
         |(index, grad_weight)| {
             let (channel, group_input) = (index / direct.group[0], index % direct.group[0]);
@@ -163,50 +196,42 @@ pub(super) fn weight_gradient<T: Float>(
             for image in 0..shape.batch {
                 let plane = image * shape.out_channels + channel;
                 let grad_output = direct.output_plane(grad_output, plane);
-                let input = direct.input_plane(input, direct.inputs_of(plane).start + group_input);
-                direct.for_each_row(|Row { tap, outputs, input: first }| {
-                    grad_weight[tap] += dot(&grad_output[outputs], &input[first..], stride);
-                });
+                let source = direct.inputs_of(plane).start + group_input;
+                let staged = direct.stage(input, source);
+                for (tap, weight) in grad_weight.iter_mut().enumerate() {
+                    let mut lanes = [T::ZERO; LANES];
+                    add_products(&staged, tap, grad_output, &mut lanes);
+                    *weight += lanes.into_iter().sum();
+                }
             }
         },
     );
 }
 
-/// `target[i * target_stride] += factor * source[i * source_stride]`, until either ends.
-fn add_scaled<T: Float>(
-    target: &mut [T],
-    target_stride: usize,
-    factor: T,
-    source: &[T],
-    source_stride: usize,
-) {
-    if target_stride == 1 && source_stride == 1 {
-        for (target, &value) in target.iter_mut().zip(source) {
-            *target += factor * value;
+vectorized! {
+    /// Adds the products of a plane of gradients with what a tap reads for them, in interleaved parts.
+    fn add_products[T: Float](
+        staged: &Staged<T>,
+        tap: usize,
+        grad: &[T],
+        lanes: &mut [T; LANES],
+    ) {
+        let (mut sums, mut rest) = (*lanes, grad);
+        for &(offset, len) in staged.runs() {
+            let (row, tail) = rest.split_at(len);
+            let (blocks, last) = row.as_chunks::<LANES>();
+            for (block, offset) in blocks.iter().zip((offset..).step_by(LANES)) {
+                let cells = staged.read::<LANES>(0, tap, offset).as_chunks::<LANES>().0[0];
+                for lane in 0..LANES {
+                    sums[lane] += block[lane] * cells[lane];
+                }
+            }
+            let cells = staged.read::<LANES>(0, tap, offset + len - last.len());
+            for ((sum, &grad), &cell) in sums.iter_mut().zip(last).zip(cells) {
+                *sum += grad * cell;
+            }
+            rest = tail;
         }
-    } else {
-        let source = source.iter().step_by(source_stride);
-        for (target, &value) in target.iter_mut().step_by(target_stride).zip(source) {
-            *target += factor * value;
-        }
+        *lanes = sums;
     }
-}
-
-/// The sum of `a[i] * b[i * stride]` over all of `a`, in eight interleaved parts, which is what lets
-/// vector registers take part.
-fn dot<T: Float>(a: &[T], b: &[T], stride: usize) -> T {
-    const LANES: usize = 8;
-    if stride != 1 {
-        return a.iter().zip(b.iter().step_by(stride)).map(|(&a, &b)| a * b).sum();
-    }
-    let b = &b[..a.len()];
-    let mut lanes = [T::ZERO; LANES];
-    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: T = a.remainder().iter().zip(b.remainder()).map(|(&a, &b)| a * b).sum();
-    for (a, b) in a.zip(b) {
-        for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
-        }
-    }
-    lanes.into_iter().sum::<T>() + rest
 }

@@ -21,6 +21,9 @@ mod winograd;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rayon::prelude::*;
+
+use crate::buffer::Buffer;
 use crate::element::Float;
 use crate::geometry::ConvShape;
 
@@ -198,6 +201,24 @@ pub fn weight_gradient_by<T: Float>(
         Algorithm::Direct => direct::weight_gradient(shape, input, grad_output, grad_weight),
         Algorithm::Winograd => winograd::weight_gradient(shape, input, grad_output, grad_weight),
     }
+}
+
+/// The weights of the input gradient as a convolution, see [`ConvShape::flipped`]: `[out_channels, in_channels, taps]` of
+/// a group to `[in_channels, out_channels, flipped taps]`, as that shape names its channels the other way round.
+fn flip<T: Float>(flipped: &ConvShape, weight: &[T]) -> Buffer<T> {
+    let [inputs, outputs] =
+        [flipped.in_channels, flipped.out_channels].map(|n| n / flipped.spec.groups);
+    let taps: usize = flipped.spec.kernel.iter().product();
+    let mut result = Buffer::for_overwrite(weight.len());
+    result.par_chunks_exact_mut(inputs * taps).enumerate().for_each(|(index, row)| {
+        let (group, to) = (index / outputs, index % outputs);
+        for (from, row) in row.chunks_exact_mut(taps).enumerate() {
+            let from = group * inputs + from;
+            let source = &weight[(from * outputs + to) * taps..][..taps];
+            row.iter_mut().zip(source.iter().rev()).for_each(|(to, &from)| *to = from);
+        }
+    });
+    result
 }
 
 fn check<T: Float>(algorithm: Algorithm, shape: &ConvShape, [input, weight, output]: [&[T]; 3]) {

@@ -10,6 +10,7 @@
 
 use rayon::prelude::*;
 
+use super::super::flip;
 use super::{Group, convolve};
 use crate::buffer::Buffer;
 use crate::element::Float;
@@ -58,20 +59,8 @@ pub(crate) fn convolve_flipped<T: Float>(
     weight: &[T],
     grad_input: &mut [T],
 ) {
-    let group = Group::of(flipped);
-    // `[out_channels, in_channels, taps]` to `[in_channels, out_channels, flipped taps]`, as this shape names
-    // its channels the other way round.
-    let row = group.in_channels * group.taps;
-    let mut flipped = Buffer::for_overwrite(weight.len());
-    flipped.par_chunks_exact_mut(row).enumerate().for_each(|(index, row)| {
-        let (of_group, to) = (index / group.out_channels, index % group.out_channels);
-        for (from, taps) in row.chunks_exact_mut(group.taps).enumerate() {
-            let from = of_group * group.in_channels + from;
-            let source = &weight[(from * group.out_channels + to) * group.taps..][..group.taps];
-            taps.iter_mut().zip(source.iter().rev()).for_each(|(to, &from)| *to = from);
-        }
-    });
+    let (group, weight) = (Group::of(flipped), flip(flipped, weight));
     let weights: Vec<_> =
-        (0..group.groups).map(|index| Packed::parallel(&group.weight(&flipped, index))).collect();
+        (0..group.groups).map(|index| Packed::parallel(&group.weight(&weight, index))).collect();
     convolve(&group, grad_output, &weights, None, grad_input);
 }
