@@ -9,7 +9,9 @@
 //! 3. for some output channels at a time, the microkernel multiplies at every point, and
 //! 4. the products, still in the cache, are transformed back into outputs (all in `forward`).
 //!
-//! A larger kernel is cut into blocks of 3x3 taps, padded with zeros. With 5x5 cells and 3x3 outputs a tile, F(3x3, 3x3),
+//! On maps of three, five, six or nine cells, tiles of 3x3 outputs, F(3x3, 3x3), leave less beyond the output.
+//!
+//! A larger kernel is cut into blocks of 3x3 taps, padded with zeros. With 5x5 cells and 3x3 outputs a tile,
 //! the tiles that two blocks read for one output are as far apart as the blocks, so that all blocks share the points of
 //! the same tiles, and their products are summed before they are transformed back. A block is then no more than an offset
 //! in the list of tiles. As the list has rows that are longer than those of the outputs, by one tile for each block
@@ -49,12 +51,10 @@ const TRANSFORM: f64 = 76.0;
 /// number in it was fitted to times of layers of 16 to 128 channels, 4 to 32 cells and kernels of 3 to 9 on a Zen 4.
 pub(super) fn cost(shape: &ConvShape) -> f64 {
     let grid = Grid::of(shape);
-    let blocks = grid.blocks[0] * grid.blocks[1];
-    let tile = grid.step + TAPS - 1;
     let [_, height, width] = shape.output;
     let outputs = (height * width) as f64;
     let taps = shape.spec.kernel.iter().product::<usize>() as f64;
-    let products = (grid.rows * grid.columns * blocks * tile * tile) as f64 / (outputs * taps);
+    let products = grid.products() as f64 / (outputs * taps);
     let channels = [shape.in_channels, shape.out_channels].map(|n| 1.0 / n as f64);
     let collecting = 1.0 + 1.0 / grid.columns as f64;
     products + TRANSFORM * (channels[0] + channels[1]) * collecting / taps
@@ -132,12 +132,22 @@ struct Grid {
 }
 
 impl Grid {
+    /// With the tiles that make fewer products: larger ones, if there is one block of taps and they are not mostly beyond
+    /// the output.
     fn of(shape: &ConvShape) -> Self {
         let [_, height, width] = shape.spec.kernel;
         let blocks = [height, width].map(|taps| taps.div_ceil(TAPS));
-        let step = if blocks == [1; 2] { 4 } else { 3 };
-        let [rows, width] = [1, 2].map(|axis| shape.output[axis].div_ceil(step));
-        Self { step, blocks, rows, width, columns: width + blocks[1] - 1 }
+        let [large, small] = [4, 3].map(|step| {
+            let [rows, width] = [1, 2].map(|axis| shape.output[axis].div_ceil(step));
+            Self { step, blocks, rows, width, columns: width + blocks[1] - 1 }
+        });
+        if blocks == [1; 2] && large.products() <= small.products() { large } else { small }
+    }
+
+    /// Products for an image and a pair of channels.
+    fn products(&self) -> usize {
+        let (blocks, tile) = (self.blocks[0] * self.blocks[1], self.step + TAPS - 1);
+        self.rows * self.columns * blocks * tile * tile
     }
 
     /// The offsets of the blocks of taps in the list of tiles.
