@@ -12,7 +12,7 @@ mod composed;
 use card::card;
 use common::hash_tensor;
 use composed::Composed;
-use striate::tensor::backend::{AxisShape, ChannelAffine, Kernels, Storage, Update};
+use striate::tensor::backend::{AxisShape, ChannelAffine, Kernels, Reduce, Storage, Update};
 use striate::tensor::random::{Key, Purpose};
 use striate::tensor::{Device, Float, Result};
 
@@ -125,6 +125,41 @@ fn draws() {
     let key = Key::new(7, Purpose::Init).path("weight");
     compare!(|i| Ok(vec![i.kernels.uniform(&key, i.shape.len(), -2.0, 3.0)?]));
     compare!(|i| Ok(vec![i.kernels.normal(&key, i.shape.len(), 1.0, 0.5)?]));
+}
+
+/// A card cuts reductions by their sizes: few and many results, short and deep ones, groups of axes between each other.
+#[test]
+fn a_card_reduces_sizes_of_every_kind() {
+    let Some(card) = card() else { return };
+    let cases: [(&[usize], &[bool]); 7] = [
+        (&[70_001], &[true]),
+        (&[3, 5_000], &[false, true]),
+        (&[5_000, 3], &[true, false]),
+        (&[40, 9_000], &[true, false]),
+        (&[6, 7, 900], &[true, false, true]),
+        (&[3, 2, 5, 3, 70], &[true, false, true, false, true]),
+        (&[4, 33, 5], &[false, true, false]),
+    ];
+    for (shape, reduced) in cases {
+        let numbers = hash_tensor::<f32>("reduced", [shape.iter().product()]).to_vec().unwrap();
+        for op in [Reduce::Sum, Reduce::Max, Reduce::Min] {
+            let run = |device: &Device| {
+                let kernels = <f32 as Float>::kernels(device.backend());
+                let x = kernels.upload(striate::conv::Buffer::from_slice(&numbers)).unwrap();
+                let folded = kernels.reduce(op, &x, shape, reduced).unwrap();
+                kernels.download(&folded).unwrap().to_vec()
+            };
+            let (found, expected) = (run(&card), run(&Device::cpu()));
+            assert_eq!(found.len(), expected.len());
+            // Of n numbers below one, a sum in a tree errs by a few units in the last place of sqrt(n).
+            let terms = (numbers.len() / found.len()) as f32;
+            let allowed = if op == Reduce::Sum { 4.0 * f32::EPSILON * terms.sqrt() } else { 0.0 };
+            for (found, expected) in found.iter().zip(&expected) {
+                let difference = (found - expected).abs();
+                assert!(difference <= allowed, "{op:?} {shape:?}: {found}, {expected}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use striate_tensor::random::{Key, Philox};
 use striate_tensor::{Element, Layout, Result};
 
 use crate::backend::Cuda;
-use crate::card::{Arg, THREADS};
+use crate::card::Arg;
 use crate::conv::NO_FLOOR;
 use crate::memory::address;
 use crate::views::walk;
@@ -140,37 +140,6 @@ impl Cuda {
             self.card.each("choose", len, &args)
         })
     }
-
-    /// Reduces axes that make up two groups at most, with the kept ones in two groups at most.
-    fn fold(&self, code: usize, x: u64, groups: &[(usize, bool)], out: u64) -> Result<()> {
-        // The size and the stride of the last two groups of either kind.
-        let mut kept = [(1, 0), (1, 0)];
-        let mut reduced = [(1, 0), (1, 0)];
-        let mut stride = 1;
-        for &(size, is_reduced) in groups.iter().rev() {
-            let list = if is_reduced { &mut reduced } else { &mut kept };
-            let place = if list[1] == (1, 0) { 1 } else { 0 };
-            list[place] = (size, stride);
-            stride *= size;
-        }
-        let count = reduced[0].0 * reduced[1].0;
-        let mut args: Vec<Arg> = [x, out].map(Arg::from).to_vec();
-        args.extend([count, code, kept[1].0, kept[0].1, kept[1].1].map(Arg::from));
-        args.extend([reduced[1].0, reduced[0].1, reduced[1].1].map(Arg::from));
-        self.card.launch("fold", [kept[0].0 * kept[1].0, 1, 1], THREADS, &args)
-    }
-}
-
-/// Neighbouring axes of one kind as one, without those of size one.
-fn groups(shape: &[usize], reduced: &[bool]) -> Vec<(usize, bool)> {
-    let mut groups: Vec<(usize, bool)> = Vec::new();
-    for (&size, &reduced) in shape.iter().zip(reduced).filter(|(size, _)| **size != 1) {
-        match groups.last_mut() {
-            Some((joined, kind)) if *kind == reduced => *joined *= size,
-            _ => groups.push((size, reduced)),
-        }
-    }
-    groups
 }
 
 impl Kernels<f32> for Cuda {
@@ -206,26 +175,7 @@ impl Kernels<f32> for Cuda {
     }
 
     fn reduce(&self, op: Reduce, x: &Store, shape: &[usize], reduced: &[bool]) -> Result<Store> {
-        let code = match op {
-            Reduce::Sum => 0,
-            Reduce::Max => 1,
-            Reduce::Min => 2,
-        };
-        let kept = shape.iter().zip(reduced).filter(|(_, reduced)| !**reduced);
-        let len = kept.map(|(size, _)| size).product();
-        let of_shape = groups(shape, reduced);
-        let few = |kind: bool| of_shape.iter().filter(|(_, reduced)| *reduced == kind).count() <= 2;
-        if few(true) && few(false) {
-            return self.output(len, |out| self.fold(code, address(x)?, &of_shape, out));
-        }
-        // With the reduced axes last there is one group of each kind.
-        let mut order: Vec<usize> = (0..shape.len()).collect();
-        order.sort_by_key(|&axis| reduced[axis]);
-        let layout = Layout::dense(shape).permute(&order);
-        let sorted: Store = striate_tensor::backend::Memory::copy(self, View::new(x, &layout))?;
-        let kinds: Vec<bool> = order.iter().map(|&axis| reduced[axis]).collect();
-        let of_sorted = groups(&layout.shape, &kinds);
-        self.output(len, |out| self.fold(code, address(&sorted)?, &of_sorted, out))
+        self.fold(op, x, (shape, reduced))
     }
 
     fn arg_extreme(&self, extreme: Extreme, x: &Store, shape: AxisShape) -> Result<Storage<i64>> {

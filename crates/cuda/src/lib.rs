@@ -25,6 +25,7 @@ mod memory;
 mod norm;
 mod optim;
 mod pool;
+mod reduce;
 mod views;
 mod window;
 

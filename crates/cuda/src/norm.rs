@@ -6,11 +6,10 @@ use striate_tensor::backend::{AxisShape, ChannelAffine, Storage};
 use crate::backend::Cuda;
 use crate::card::{Arg, THREADS};
 use crate::memory::address;
+use crate::reduce::BLOCKS;
 
 type Store = Storage<f32>;
 
-/// Blocks that fill a card; a constant, for the bits of a sum shall not depend on the card at hand.
-const BLOCKS: usize = 256;
 /// Elements of a channel that are worth a block of their own.
 const SHORT: usize = 2048;
 /// Rows of a softmax that a block takes, a warp each.
