@@ -88,7 +88,7 @@ fn relative_error(result: &[f32], exact: &[f64]) -> f64 {
 
 fn time(mut work: impl FnMut()) -> Result<Timing, String> {
     repeat(|| {
-        seconds(|| {
+        seconds(&Device::cpu(), || {
             work();
             Ok::<_, String>(())
         })
@@ -157,7 +157,7 @@ fn rows_on(device: &Device, shape: &ConvShape, transposed: bool) -> Result<Vec<R
     let [x, w, dy] = data.operands.each_ref().map(upload);
     let (x, w, dy) = (x?, w?, dy?);
     let run = |kernel: &dyn Fn() -> Computed<Storage<f32>>| {
-        let timing = repeat(|| seconds(|| kernel().and_then(|_| device.synchronize())))?;
+        let timing = repeat(|| seconds(device, kernel))?;
         let result = kernel().and_then(|storage| kernels.download(&storage)).map_err(text)?;
         Ok::<_, String>((timing, result))
     };

@@ -12,7 +12,7 @@ use striate::tensor::random::{Key, Purpose};
 
 use super::timing::{Timing, repeat, seconds};
 use crate::Failure;
-use crate::commands::print;
+use crate::commands::{device, print};
 
 /// Time training steps, layers and matrix products, as JSON lines
 #[derive(clap::Args)]
@@ -23,6 +23,9 @@ pub struct Arguments {
     /// Only workloads whose names this regular expression finds
     #[arg(long, default_value = ".")]
     filter: String,
+    /// What computes: cpu, or a card such as cuda:0
+    #[arg(long, default_value = "cpu")]
+    device: String,
 }
 
 /// One row of the comparison.
@@ -178,45 +181,45 @@ impl Layer {
         }
     }
 
-    fn time(&self, backward: bool) -> Result<Timing, String> {
-        let device = Device::cpu();
-        let made = || Ok::<_, Error>((self.input(&device)?, self.weights(&device)?));
+    fn time(&self, backward: bool, device: &Device) -> Result<Timing, String> {
+        let made = || Ok::<_, Error>((self.input(device)?, self.weights(device)?));
         let (x, weights) = made().map_err(|error| error.to_string())?;
         if !backward {
-            return repeat(|| seconds(|| self.forward(&x, &weights)));
+            return repeat(|| seconds(device, || self.forward(&x, &weights)));
         }
         let (x, weights) = (x.tracked(), weights.map(|tensor| tensor.tracked()));
         repeat(|| {
             let prepared = || {
                 let y = self.forward(&x, &weights)?;
-                let gradient = noise(y.shape(), &device)?;
+                let gradient = noise(y.shape(), device)?;
                 Ok::<_, Error>((y, gradient))
             };
             let (y, gradient) = prepared().map_err(|error| error.to_string())?;
-            seconds(|| y.backward_with(&gradient))
+            seconds(device, || y.backward_with(&gradient))
         })
     }
 }
 
 /// Times training steps.
-fn time_step(model: &str, batch: usize, rule: Rule) -> Result<Timing, String> {
+fn time_step(model: &str, batch: usize, rule: Rule, device: &Device) -> Result<Timing, String> {
     let prepared = || {
         let entry = crate::commands::entry(model)?;
         let net = (entry.build)(&Init::seed(1))?;
+        net.to_device(device)?;
         let optimizer = match rule {
             Rule::Adam(rate) => Optimizer::new(&*net, Adam::new(rate)),
             Rule::Sgd(rate) => Optimizer::new(&*net, Sgd::new(rate).momentum(0.9)),
         };
-        let x = noise([&[batch], entry.input].concat(), &Device::cpu())?;
+        let x = noise([&[batch], entry.input].concat(), device)?;
         let labels: Vec<i64> = (0..batch).map(|i| (i * 7 % entry.classes) as i64).collect();
-        let labels = Tensor::from_vec(labels, [batch], &Device::cpu())?;
+        let labels = Tensor::from_vec(labels, [batch], device)?;
         Ok::<_, Failure>((net, optimizer, x, labels))
     };
     let (net, mut optimizer, x, labels) = prepared().map_err(|error| error.to_string())?;
     let mut step = 0;
     repeat(|| {
         step += 1;
-        seconds(|| {
+        seconds(device, || {
             let y = net.forward(&x, &Pass::train(1, step))?;
             let loss = y.cross_entropy(&labels)?;
             optimizer.step(&loss.backward()?)?;
@@ -225,38 +228,40 @@ fn time_step(model: &str, batch: usize, rule: Rule) -> Result<Timing, String> {
     })
 }
 
-fn time_vgg16(batch: usize) -> Result<Timing, String> {
+fn time_vgg16(batch: usize, device: &Device) -> Result<Timing, String> {
     let prepared = || {
         let net: models::Vgg16 = models::vgg16(&Init::seed(1))?;
-        Ok::<_, Error>((net, noise([batch, 3, 224, 224], &Device::cpu())?))
+        net.to_device(device)?;
+        Ok::<_, Error>((net, noise([batch, 3, 224, 224], device)?))
     };
     let (net, x) = prepared().map_err(|error| error.to_string())?;
-    repeat(|| seconds(|| net.features.forward(&x, &Pass::evaluate())))
+    repeat(|| seconds(device, || net.features.forward(&x, &Pass::evaluate())))
 }
 
-fn time_product([m, k, n]: [usize; 3]) -> Result<Timing, String> {
-    let prepared =
-        || Ok::<_, Error>((noise([m, k], &Device::cpu())?, noise([k, n], &Device::cpu())?));
+fn time_product([m, k, n]: [usize; 3], device: &Device) -> Result<Timing, String> {
+    let prepared = || Ok::<_, Error>((noise([m, k], device)?, noise([k, n], device)?));
     let (a, b) = prepared().map_err(|error| error.to_string())?;
-    repeat(|| seconds(|| a.matmul(&b)))
+    repeat(|| seconds(device, || a.matmul(&b)))
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let filter = Regex::new(&arguments.filter)
         .map_err(|error| format!("--filter {}: {error}", arguments.filter))?;
+    let device = &device(&arguments.device)?;
     let threads = super::on_threads(arguments.threads, || Ok(rayon::current_num_threads()))?;
     for workload in workloads()?.iter().filter(|workload| filter.is_match(&workload.name)) {
         let batch = workload.batch;
         let timing = super::on_threads(Some(threads), || match workload.kind {
-            Kind::Step { model, rule } => time_step(model, batch, rule),
-            Kind::Vgg16 => time_vgg16(batch),
-            Kind::Layer { layer, backward } => layer.time(backward),
-            Kind::Product(dims) => time_product(dims),
+            Kind::Step { model, rule } => time_step(model, batch, rule, device),
+            Kind::Vgg16 => time_vgg16(batch, device),
+            Kind::Layer { layer, backward } => layer.time(backward, device),
+            Kind::Product(dims) => time_product(dims, device),
         })?;
         let rounded = |value: f64, scale: f64| (value * scale).round() / scale;
         print(json!({
             "peer": "striate",
             "workload": workload.name,
+            "device": device.name(),
             "threads": threads,
             "ms_median": rounded(timing.median, 1e3),
             "ms_min": rounded(timing.min, 1e3),

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use striate::prelude::Device;
+
 /// What repeating a workload showed, in milliseconds.
 #[derive(Clone, Copy)]
 pub struct Timing {
@@ -44,10 +46,16 @@ pub fn repeat(mut run: impl FnMut() -> Result<f64, String>) -> Result<Timing, St
     Ok(Timing { median: median * 1e3, min: seconds[0] * 1e3, runs: count })
 }
 
-/// The seconds that `work` takes.
-pub fn seconds<R, E: ToString>(work: impl FnOnce() -> Result<R, E>) -> Result<f64, String> {
+/// The seconds that `work` takes until the device is done with it.
+pub fn seconds<R, E: ToString>(
+    device: &Device,
+    work: impl FnOnce() -> Result<R, E>,
+) -> Result<f64, String> {
+    let wait = || device.synchronize().map_err(|error| error.to_string());
+    wait()?;
     let start = Instant::now();
     let result = work().map_err(|error| error.to_string())?;
+    wait()?;
     let seconds = start.elapsed().as_secs_f64();
     drop(result);
     Ok(seconds)
