@@ -12,9 +12,11 @@ mod composed;
 use card::card;
 use common::hash_tensor;
 use composed::Composed;
-use striate::tensor::backend::{AxisShape, ChannelAffine, Kernels, Reduce, Storage, Update};
+use striate::tensor::backend::{
+    AxisShape, Binary, ChannelAffine, Kernels, Reduce, Saved, Storage, Unary, Update, View,
+};
 use striate::tensor::random::{Key, Purpose};
-use striate::tensor::{Device, Float, Result};
+use striate::tensor::{Device, Float, Layout, Result};
 
 /// The last is cut into pieces, the one before has rows too short for a fused kernel.
 const SHAPES: [[usize; 3]; 6] =
@@ -160,6 +162,132 @@ fn a_card_reduces_sizes_of_every_kind() {
             }
         }
     }
+}
+
+/// Numbers where functions have their seams, and all that is not a number or not finite.
+const SEAMS: [f32; 25] = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    2.0,
+    -2.0,
+    3.0,
+    -3.0,
+    -2.5,
+    0.3,
+    1.0e-3,
+    -1.0e-3,
+    1.0e-30,
+    1.0e-41,
+    20.0,
+    -20.0,
+    88.0,
+    88.7,
+    -100.0,
+    3.0e38,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    f32::NAN,
+];
+
+/// Where a card and the processor disagree, of two arrays; exponentials and logarithms are approximate.
+fn disagreements(found: &[f32], expected: &[f32]) -> Vec<usize> {
+    let differ = |&at: &usize| {
+        let (found, expected) = (found[at], expected[at]);
+        let allowed = 1e-5 * expected.abs() + 1e-6;
+        let close = found == expected || (found - expected).abs() <= allowed;
+        !(close || (found.is_nan() && expected.is_nan()))
+    };
+    (0..expected.len()).filter(differ).collect()
+}
+
+#[test]
+fn a_cards_functions_agree_at_their_seams() {
+    let Some(card) = card() else { return };
+    let functions = [
+        Unary::Affine { scale: -2.0, shift: 0.25 },
+        Unary::Abs,
+        Unary::Exp,
+        Unary::Ln,
+        Unary::Sqrt,
+        Unary::Recip,
+        Unary::Pow(0.0),
+        Unary::Pow(1.0),
+        Unary::Pow(2.0),
+        Unary::Pow(3.0),
+        Unary::Pow(-1.0),
+        Unary::Pow(-2.0),
+        Unary::Pow(0.5),
+        Unary::Pow(1.7),
+        Unary::Tanh,
+        Unary::Sigmoid,
+        Unary::Relu,
+        Unary::LeakyRelu(0.1),
+        Unary::Elu(0.7),
+        Unary::Gelu,
+        Unary::GeluTanh,
+        Unary::Softplus,
+        Unary::Silu,
+        Unary::Clamp(-0.5, 2.0),
+    ];
+    let run = |device: &Device, op: Unary| {
+        let kernels = <f32 as Float>::kernels(device.backend());
+        let upload = |x: &[f32]| kernels.upload(striate::conv::Buffer::from_slice(x)).unwrap();
+        let x = upload(&SEAMS);
+        let y = kernels.unary(op, &x).unwrap();
+        let saved = if op.saves() == Saved::Output { &y } else { &x };
+        let slope = kernels.unary_gradient(op, saved, &upload(&[1.5; SEAMS.len()])).unwrap();
+        [y, slope].map(|result| kernels.download(&result).unwrap().to_vec())
+    };
+    let mut faults = Vec::new();
+    for op in functions {
+        let (found, expected) = (run(&card, op), run(&Device::cpu(), op));
+        for (what, found, expected) in
+            [("value", &found[0], &expected[0]), ("slope", &found[1], &expected[1])]
+        {
+            for at in disagreements(found, expected) {
+                let (x, found, expected) = (SEAMS[at], found[at], expected[at]);
+                faults.push(format!("{op:?}, {what} at {x}: {found}, expected {expected}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_cards_pairs_agree_at_their_seams() {
+    let Some(card) = card() else { return };
+    let n = SEAMS.len();
+    let rows = Layout { shape: vec![n, n], strides: vec![1, 0], offset: 0 };
+    let columns = Layout { shape: vec![n, n], strides: vec![0, 1], offset: 0 };
+    let mut faults = Vec::new();
+    let ops = [
+        Binary::Add,
+        Binary::Sub,
+        Binary::Mul,
+        Binary::Div,
+        Binary::Pow,
+        Binary::Maximum,
+        Binary::Minimum,
+    ];
+    for op in ops {
+        let run = |device: &Device| {
+            let kernels = <f32 as Float>::kernels(device.backend());
+            let x = kernels.upload(striate::conv::Buffer::from_slice(&SEAMS)).unwrap();
+            let y = kernels.binary(op, View::new(&x, &rows), View::new(&x, &columns)).unwrap();
+            kernels.download(&y).unwrap().to_vec()
+        };
+        let (found, expected) = (run(&card), run(&Device::cpu()));
+        for at in disagreements(&found, &expected) {
+            let (a, b) = (SEAMS[at / n], SEAMS[at % n]);
+            let (found, expected) = (found[at], expected[at]);
+            faults.push(format!("{op:?} of {a} and {b}: {found}, expected {expected}"));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod storage;
 
 use striate_conv::{Buffer, ConvShape, PoolShape};
 
+pub use crate::ops::Saved;
 use crate::random::Key;
 use crate::{Element, Float, Layout, Result};
 pub use storage::{Storage, View};

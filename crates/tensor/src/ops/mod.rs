@@ -33,3 +33,5 @@ pub use interpolate::{Corners, Interpolation};
 pub use loss::{CrossEntropy, Reduction};
 pub use norm::{Moments, Normalization};
 pub use pad::PadMode;
+
+pub use unary::Saved;
