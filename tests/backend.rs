@@ -75,7 +75,7 @@ macro_rules! compare {
     (|$inputs:ident| $body:expr) => {
         compare::<f32>(&Device::cpu(), |$inputs| $body);
         compare::<f64>(&Device::cpu(), |$inputs| $body);
-        if let Some(card) = card() {
+        if let Some(card) = card(striate_cuda::checked) {
             compare::<f32>(&card, |$inputs| $body);
         }
     };
@@ -132,7 +132,7 @@ fn draws() {
 /// A card cuts reductions by their sizes: few and many results, short and deep ones, groups of axes between each other.
 #[test]
 fn a_card_reduces_sizes_of_every_kind() {
-    let Some(card) = card() else { return };
+    let Some(card) = card(striate_cuda::checked) else { return };
     let cases: [(&[usize], &[bool]); 7] = [
         (&[70_001], &[true]),
         (&[3, 5_000], &[false, true]),
@@ -206,7 +206,7 @@ fn disagreements(found: &[f32], expected: &[f32]) -> Vec<usize> {
 
 #[test]
 fn a_cards_functions_agree_at_their_seams() {
-    let Some(card) = card() else { return };
+    let Some(card) = card(striate_cuda::checked) else { return };
     let functions = [
         Unary::Affine { scale: -2.0, shift: 0.25 },
         Unary::Abs,
@@ -259,7 +259,7 @@ fn a_cards_functions_agree_at_their_seams() {
 
 #[test]
 fn a_cards_pairs_agree_at_their_seams() {
-    let Some(card) = card() else { return };
+    let Some(card) = card(striate_cuda::checked) else { return };
     let n = SEAMS.len();
     let rows = Layout { shape: vec![n, n], strides: vec![1, 0], offset: 0 };
     let columns = Layout { shape: vec![n, n], strides: vec![0, 1], offset: 0 };
@@ -292,7 +292,7 @@ fn a_cards_pairs_agree_at_their_seams() {
 
 #[test]
 fn a_card_draws_the_processors_bits() {
-    let Some(card) = card() else { return };
+    let Some(card) = card(striate_cuda::checked) else { return };
     for (len, low, high) in [(1, 0.0, 1.0), (4_099, 0.0, 1.0), (1_000, -0.37, 1.9)] {
         let key = Key::new(0x1234_5678_9abc_def0, Purpose::Dropout).step(1 << 40).path("a.b");
         let draw = |device: &Device| {

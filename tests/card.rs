@@ -38,7 +38,7 @@ fn three_steps(device: &Device, name: &str, rule: Sgd) -> Result<Vec<Vec<f32>>> 
 const ALLOWED: f32 = 2e-4;
 
 fn trains_as_on_the_processor(name: &str) -> Result<()> {
-    let Some(card) = card() else { return Ok(()) };
+    let Some(card) = card(striate_cuda::device) else { return Ok(()) };
     let rule = || Sgd::new(0.05).momentum(0.9);
     let expected = three_steps(&Device::cpu(), name, rule())?;
     let found = three_steps(&card, name, rule())?;
@@ -70,7 +70,7 @@ fn vgg4() -> Result<()> {
 
 #[test]
 fn adam_steps_as_on_the_processor() -> Result<()> {
-    let Some(card) = card() else { return Ok(()) };
+    let Some(card) = card(striate_cuda::device) else { return Ok(()) };
     let run = |device: &Device| {
         let layer: Linear = Linear::new(&Init::seed(1), 7, 5)?;
         Module::<f32>::to_device(&layer, device)?;
@@ -91,7 +91,7 @@ fn adam_steps_as_on_the_processor() -> Result<()> {
 
 #[test]
 fn what_a_card_lacks_it_names() -> Result<()> {
-    let Some(card) = card() else { return Ok(()) };
+    let Some(card) = card(striate_cuda::device) else { return Ok(()) };
     let x = Tensor::<f64>::ones([2, 3], &card)?;
     assert_eq!(
         x.exp().unwrap_err().to_string(),
@@ -102,7 +102,7 @@ fn what_a_card_lacks_it_names() -> Result<()> {
 
 #[test]
 fn an_index_outside_its_axis_is_an_error_when_results_are_read() -> Result<()> {
-    let Some(card) = card() else { return Ok(()) };
+    let Some(card) = card(striate_cuda::device) else { return Ok(()) };
     let x = Tensor::<f32>::ones([3, 2], &card)?;
     let index = Tensor::from_vec(vec![1, 3], [2], &card)?;
     let picked = x.index_select(0, &index)?;
@@ -114,7 +114,7 @@ fn an_index_outside_its_axis_is_an_error_when_results_are_read() -> Result<()> {
 
 #[test]
 fn a_card_that_is_not_there_is_an_error() {
-    if card().is_none() {
+    if card(striate_cuda::device).is_none() {
         return;
     }
     let error = striate_cuda::device(99).unwrap_err().to_string();

@@ -1,10 +1,11 @@
 //! The card that tests run on: the interpreter of `striate-ptx` behind the CUDA driver's interface, or with
 //! `STRIATE_CUDA=real` the first card of this machine.
 
-use striate::tensor::Device;
+use striate::tensor::{Device, Result};
 
-/// The device, or a word on why the test is skipped.
-pub fn card() -> Option<Device> {
+/// The device that `open` makes of a number, or a word on why the test is skipped. Kernels are tested with
+/// memory that lets every fault be seen, [`striate_cuda::checked`], networks as programs run them, [`striate_cuda::device`].
+pub fn card(open: fn(usize) -> Result<Device>) -> Option<Device> {
     let real = std::env::var_os("STRIATE_CUDA").is_some_and(|choice| choice == "real");
     #[cfg(target_os = "linux")]
     if !real {
@@ -14,5 +15,5 @@ pub fn card() -> Option<Device> {
         println!("SKIP: the stand-in driver is for Linux");
         return None;
     }
-    Some(striate_cuda::device(0).expect("a card"))
+    Some(open(0).expect("a card"))
 }

@@ -9,7 +9,7 @@ use striate_tensor::backend::{
     Unary, View,
 };
 
-use crate::card::{Card, error};
+use crate::card::{Card, Memory, error};
 use crate::kernels::comparison;
 
 /// The backend of [`device`](crate::device).
@@ -19,8 +19,8 @@ pub(crate) struct Cuda {
 }
 
 impl Cuda {
-    pub(crate) fn new(ordinal: usize) -> Result<Self> {
-        Ok(Self { card: Card::new(ordinal)? })
+    pub(crate) fn new(ordinal: usize, memory: Memory) -> Result<Self> {
+        Ok(Self { card: Card::new(ordinal, memory)? })
     }
 }
 

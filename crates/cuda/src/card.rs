@@ -1,7 +1,8 @@
 //! A card: its stream, its kernels, its memory.
 //!
-//! Memory comes from the driver in sizes that are powers of two and goes back to lists of these; all work is in one
-//! stream, so what is handed out again is written after its last reader has read it.
+//! Memory comes from the driver in sizes of which there are few, and goes back to lists of these; all work is in one
+//! stream, so what is handed out again is written after its last reader has read it. Where the driver has no more, the lists
+//! go back to it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,20 @@ const FILES: [(&str, &str); 10] = [
 pub(crate) const THREADS: usize = 256;
 /// The least memory that is asked of the driver.
 const SMALLEST: usize = 512;
+
+/// How memory is asked of the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// In sizes of which there are few, kept for the next who asks.
+    Kept,
+    /// Each block as large as what it holds and given back at once, so that whatever checks accesses sees every fault.
+    Exact,
+}
+
+/// The size that memory for `bytes` has: four of them between one power of two and the next.
+fn class(bytes: usize) -> usize {
+    bytes.next_multiple_of((bytes.next_power_of_two() / 8).max(SMALLEST))
+}
 
 /// An error of this device with what was expected.
 pub(crate) fn error(op: &str, message: impl Into<String>) -> Error {
@@ -127,6 +142,7 @@ pub(crate) struct Card {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     kernels: HashMap<&'static str, CudaFunction>,
+    memory: Memory,
     /// Memory that nobody uses, by size.
     free: Mutex<HashMap<usize, Vec<u64>>>,
     /// A word on the card in which kernels note an index outside its axis, and whether any may have.
@@ -135,7 +151,7 @@ pub(crate) struct Card {
 }
 
 impl Card {
-    pub(crate) fn new(ordinal: usize) -> Result<Arc<Self>> {
+    pub(crate) fn new(ordinal: usize, memory: Memory) -> Result<Arc<Self>> {
         let missing = |what: &str| {
             error("cuda", format!("expected a card with the number {ordinal}, found {what}"))
         };
@@ -163,7 +179,7 @@ impl Card {
         // SAFETY: the memory was just made and is this large.
         unsafe { result::memset_d8_async(bad, 0, SMALLEST, stream.cu_stream()) }.op("cuda")?;
         let (free, picked) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Arc::new(Self { ordinal, context, stream, kernels, free, bad, picked }))
+        Ok(Arc::new(Self { ordinal, context, stream, kernels, memory, free, bad, picked }))
     }
 
     /// Starts a kernel on a grid of blocks.
@@ -218,17 +234,40 @@ impl Card {
         let Some(bytes) = bytes else {
             return Err(error("cuda", format!("expected less than 2^31 elements, got {len}")));
         };
-        let size = bytes.max(SMALLEST).next_power_of_two();
+        let size = if self.memory == Memory::Exact { bytes.max(1) } else { class(bytes.max(1)) };
         let reused = self.lists().get_mut(&size).and_then(Vec::pop);
         let address = match reused {
             Some(address) => address,
-            None => {
-                self.context.bind_to_thread().op("cuda")?;
-                // SAFETY: the context is current.
-                unsafe { result::malloc_sync(size) }.op("cuda")?
-            }
+            None => self.fresh(size)?,
         };
         Ok(Block { address, bytes, size, card: self.clone() })
+    }
+
+    /// Memory from the driver, which gets the lists' back if it has no more.
+    fn fresh(&self, size: usize) -> Result<u64> {
+        self.context.bind_to_thread().op("cuda")?;
+        // SAFETY: the context is current.
+        let asked = unsafe { result::malloc_sync(size) };
+        let full =
+            matches!(asked, Err(found) if found.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY);
+        if !full {
+            return asked.op("cuda");
+        }
+        self.give_back();
+        // SAFETY: as above.
+        unsafe { result::malloc_sync(size) }.op("cuda")
+    }
+
+    /// Gives the driver what nobody uses, once the stream is done with it.
+    fn give_back(&self) {
+        let unused: Vec<u64> = self.lists().drain().flat_map(|(_, list)| list).collect();
+        if self.context.bind_to_thread().is_ok() {
+            for address in unused {
+                // SAFETY: no block has the memory any more, and the driver waits for the work that does. It keeps what
+                // it fails to free.
+                let _ = unsafe { result::free_sync(address) };
+            }
+        }
     }
 
     fn lists(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Vec<u64>>> {
@@ -282,13 +321,8 @@ impl Card {
 
 impl Drop for Card {
     fn drop(&mut self) {
-        let freed: Vec<u64> = self.lists().drain().flat_map(|(_, list)| list).collect();
-        if self.context.bind_to_thread().is_ok() {
-            for address in freed.into_iter().chain([self.bad]) {
-                // SAFETY: the memory is the driver's, and no block has it any more. A failure leaves it to the driver.
-                let _ = unsafe { result::free_sync(address) };
-            }
-        }
+        self.lists().entry(SMALLEST).or_default().push(self.bad);
+        self.give_back();
     }
 }
 
@@ -310,5 +344,41 @@ pub(crate) struct Block {
 impl Drop for Block {
     fn drop(&mut self) {
         self.card.lists().entry(self.size).or_default().push(self.address);
+        if self.card.memory == Memory::Exact {
+            self.card.give_back();
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_few_sizes_and_little_is_wasted() {
+        let mut sizes: Vec<usize> = (1..200_000).map(class).collect();
+        assert!(
+            sizes
+                .iter()
+                .zip(1..)
+                .all(|(&size, bytes)| size >= bytes && size < bytes + bytes / 4 + SMALLEST)
+        );
+        sizes.dedup();
+        assert!(sizes.len() < 50, "{sizes:?}");
+    }
+
+    #[test]
+    fn memory_that_nobody_uses_goes_back_when_the_driver_has_no_more() {
+        striate_ptx::driver::preload().unwrap();
+        // The stand-in has four gigabytes; each of these stays on a list of its own.
+        let card = Card::new(0, Memory::Kept).unwrap();
+        for size in [12, 14, 16, 20] {
+            card.alloc(size << 23, 8).unwrap();
+        }
+        let held = card.alloc(24 << 23, 8).unwrap();
+        let error = card.alloc(40 << 23, 8).unwrap_err().to_string();
+        assert!(error.contains("OUT_OF_MEMORY"), "{error}");
+        drop(held);
+        card.alloc(40 << 23, 8).unwrap();
     }
 }

@@ -31,6 +31,7 @@ mod window;
 
 use std::sync::{Arc, Mutex};
 
+use card::Memory;
 use striate_tensor::{Device, Result};
 
 pub use card::{Info, list};
@@ -45,7 +46,17 @@ pub fn device(ordinal: usize) -> Result<Device> {
     if let Some((_, device)) = devices.iter().find(|(number, _)| *number == ordinal) {
         return Ok(device.clone());
     }
-    let device = Device::from_backend(Arc::new(backend::Cuda::new(ordinal)?));
+    let device = Device::from_backend(Arc::new(backend::Cuda::new(ordinal, Memory::Kept)?));
     devices.push((ordinal, device.clone()));
     Ok(device)
+}
+
+/// The card with this number as a device of its own, for what checks a kernel's accesses, such as `compute-sanitizer` or
+/// the interpreter of `striate-ptx`: every tensor has memory of its own, not a byte larger, and gives it back at once. It
+/// is slow, for the driver waits for the card each time.
+///
+/// # Errors
+/// As [`device`].
+pub fn checked(ordinal: usize) -> Result<Device> {
+    Ok(Device::from_backend(Arc::new(backend::Cuda::new(ordinal, Memory::Exact)?)))
 }
