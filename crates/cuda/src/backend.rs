@@ -1,6 +1,7 @@
 //! The backend, and what it says of f64: labels are compared and chosen in it, and nothing else is computed.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use striate_conv::{ConvShape, PoolShape};
 use striate_tensor::Result;
@@ -11,16 +12,19 @@ use striate_tensor::backend::{
 
 use crate::card::{Card, Memory, error};
 use crate::kernels::comparison;
+use crate::pool::Table;
 
 /// The backend of [`device`](crate::device).
 #[derive(Debug)]
 pub(crate) struct Cuda {
     pub(crate) card: Arc<Card>,
+    /// What windows of pooling cover.
+    pub(crate) tables: Mutex<HashMap<PoolShape, Arc<Table>>>,
 }
 
 impl Cuda {
     pub(crate) fn new(ordinal: usize, memory: Memory) -> Result<Self> {
-        Ok(Self { card: Card::new(ordinal, memory)? })
+        Ok(Self { card: Card::new(ordinal, memory)?, tables: Mutex::default() })
     }
 }
 

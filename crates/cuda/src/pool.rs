@@ -1,5 +1,7 @@
 //! Pooling: the table of windows that the kernels read, and their launches.
 
+use std::sync::Arc;
+
 use striate_conv::{PoolShape, Windows};
 use striate_tensor::Result;
 use striate_tensor::backend::Storage;
@@ -9,15 +11,35 @@ use crate::card::{Arg, Block};
 use crate::memory::address;
 
 /// What the kernels of `pool.ptx` are told of a shape.
-struct Table {
+#[derive(Debug)]
+pub(crate) struct Table {
     words: Block,
     /// Sizes, places in the table, steps, and the divisor.
     geometry: Vec<Arg>,
     divisor: Arg,
 }
 
+/// Tables that are kept. More than a network has, and few enough for inputs of ever other sizes.
+const KEPT: usize = 256;
+
 impl Cuda {
-    fn table(&self, shape: &PoolShape) -> Result<Table> {
+    /// The table of a shape, the same for any number of planes and made once: a step then copies nothing to the card.
+    fn table(&self, shape: &PoolShape) -> Result<Arc<Table>> {
+        let mut key = *shape;
+        key.planes = 0;
+        let mut tables = self.tables.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(table) = tables.get(&key) {
+            return Ok(table.clone());
+        }
+        if tables.len() == KEPT {
+            tables.clear();
+        }
+        let table = Arc::new(self.new_table(shape)?);
+        tables.insert(key, table.clone());
+        Ok(table)
+    }
+
+    fn new_table(&self, shape: &PoolShape) -> Result<Table> {
         let mut words: Vec<u32> = Vec::new();
         let (mut outputs, mut inputs, mut steps) = ([0; 3], [0; 3], [1; 3]);
         for axis in 0..3 {
