@@ -9,7 +9,8 @@
 //!
 //! All three are one sum of products read in another order, and so all three can be a matrix product
 //! with the unfolded input (`im2col`). Where a group has few channels, that product has few rows and
-//! little depth, and plain loops along rows do better (`direct`). At stride 1, with enough channels, a quarter
+//! little depth, and plain loops along rows do better (`direct`). Where few channels read what was unfolded, and where
+//! a stride or a dilation stands in the way, the product is faster if nothing is unfolded (`indirect`). At stride 1, with enough channels, a quarter
 //! to a half of the products do (`winograd`). [`Algorithm::of`] chooses.
 //!
 //! The gradients are written for the shape that the forward pass had: input cells that no window
@@ -17,6 +18,7 @@
 
 mod direct;
 mod im2col;
+mod indirect;
 mod winograd;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,15 +33,19 @@ use crate::geometry::ConvShape;
 const TASKS: usize = 16;
 /// Pairs of an input and an output channel in a group for which a matrix product does not pay.
 const FEW_PAIRS: usize = 4;
-/// How many times as large as its output's gradient an input may be for the convolution with the flipped kernel to pay,
-/// most of whose products there would be with padding.
+/// How many times as large as its output's gradient an input may be for the convolution with the flipped kernel to pay.
 const SPARSE_GRADIENT: usize = 2;
+
+/// Elements of a sum that one task of [`add_in_order`] takes.
+const SUM_LEN: usize = 4096;
 
 /// The ways to compute a convolution. All give the same result up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// A matrix product with the unfolded input.
     Im2col,
+    /// The same product without unfolding anything.
+    Indirect,
     /// Loops along rows, one pair of channels at a time.
     Direct,
     /// A quarter to a half of the products: kernels at stride 1, in f32.
@@ -48,12 +54,13 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Im2col, Self::Direct, Self::Winograd];
+    pub const ALL: [Self; 4] = [Self::Im2col, Self::Indirect, Self::Direct, Self::Winograd];
 
     /// The name that commands use.
     pub fn name(self) -> &'static str {
         match self {
             Self::Im2col => "im2col",
+            Self::Indirect => "indirect",
             Self::Direct => "direct",
             Self::Winograd => "winograd",
         }
@@ -64,8 +71,8 @@ impl Algorithm {
         self != Self::Winograd || winograd::applies::<T>(shape)
     }
 
-    /// The one that [`forward`] and the gradients choose.
-    pub fn of<T: Float>(shape: &ConvShape) -> Self {
+    /// The one that [`forward`] or a gradient chooses.
+    pub fn of<T: Float>(operation: Operation, shape: &ConvShape) -> Self {
         let [inputs, outputs] = [shape.in_channels, shape.out_channels];
         if (inputs / shape.spec.groups) * (outputs / shape.spec.groups) <= FEW_PAIRS {
             Self::Direct
@@ -74,10 +81,28 @@ impl Algorithm {
             && winograd::cost(shape) < 1.0
         {
             Self::Winograd
+        } else if indirect::cost::<T>(operation, shape) < im2col::cost(operation, shape) {
+            Self::Indirect
         } else {
             Self::Im2col
         }
     }
+}
+
+/// The three sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// [`forward`].
+    Forward,
+    /// [`input_gradient`].
+    InputGradient,
+    /// [`weight_gradient`].
+    WeightGradient,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Forward, Self::InputGradient, Self::WeightGradient];
 }
 
 static WINOGRAD: AtomicBool = AtomicBool::new(true);
@@ -101,7 +126,8 @@ pub fn forward<T: Float>(
     bias: Option<&[T]>,
     output: &mut [T],
 ) {
-    forward_by(Algorithm::of::<T>(shape), shape, [input, weight], bias, output);
+    let algorithm = Algorithm::of::<T>(Operation::Forward, shape);
+    forward_by(algorithm, shape, [input, weight], bias, output);
 }
 
 /// The same by an algorithm of the caller's choice, of input and weight.
@@ -124,6 +150,7 @@ pub fn forward_by<T: Float>(
     }
     match algorithm {
         Algorithm::Im2col => im2col::forward(shape, input, weight, bias, output),
+        Algorithm::Indirect => indirect::forward(shape, input, weight, bias, output),
         Algorithm::Direct => direct::forward(shape, input, weight, bias, output),
         Algorithm::Winograd => winograd::forward(shape, input, weight, bias, output),
     }
@@ -139,7 +166,8 @@ pub fn input_gradient<T: Float>(
     weight: &[T],
     grad_input: &mut [T],
 ) {
-    input_gradient_by(Algorithm::of::<T>(shape), shape, [grad_output, weight], grad_input);
+    let algorithm = Algorithm::of::<T>(Operation::InputGradient, shape);
+    input_gradient_by(algorithm, shape, [grad_output, weight], grad_input);
 }
 
 /// The same by an algorithm of the caller's choice, of the output's gradient and the weight.
@@ -156,13 +184,15 @@ pub fn input_gradient_by<T: Float>(
     if grad_input.is_empty() {
         return;
     }
-    let cells = |sizes: [usize; 3]| sizes.iter().product::<usize>();
     match (algorithm, shape.flipped()) {
+        (Algorithm::Indirect, _) => {
+            indirect::input_gradient(shape, grad_output, weight, grad_input);
+        }
         (Algorithm::Direct, _) => direct::input_gradient(shape, grad_output, weight, grad_input),
         (Algorithm::Winograd, Some(flipped)) => {
             winograd::input_gradient(&flipped, grad_output, weight, grad_input)
         }
-        (_, Some(flipped)) if cells(shape.input) <= SPARSE_GRADIENT * cells(shape.output) => {
+        (_, Some(flipped)) if !is_sparse(shape) => {
             im2col::convolve_flipped(&flipped, grad_output, weight, grad_input);
         }
         _ => im2col::input_gradient(shape, grad_output, weight, grad_input),
@@ -179,7 +209,8 @@ pub fn weight_gradient<T: Float>(
     grad_output: &[T],
     grad_weight: &mut [T],
 ) {
-    weight_gradient_by(Algorithm::of::<T>(shape), shape, [input, grad_output], grad_weight);
+    let algorithm = Algorithm::of::<T>(Operation::WeightGradient, shape);
+    weight_gradient_by(algorithm, shape, [input, grad_output], grad_weight);
 }
 
 /// The same by an algorithm of the caller's choice, of input and output's gradient.
@@ -198,9 +229,23 @@ pub fn weight_gradient_by<T: Float>(
     }
     match algorithm {
         Algorithm::Im2col => im2col::weight_gradient(shape, input, grad_output, grad_weight),
+        Algorithm::Indirect => indirect::weight_gradient(shape, input, grad_output, grad_weight),
         Algorithm::Direct => direct::weight_gradient(shape, input, grad_output, grad_weight),
         Algorithm::Winograd => winograd::weight_gradient(shape, input, grad_output, grad_weight),
     }
+}
+
+/// Whether most products of the flipped kernel would be with padding.
+fn is_sparse(shape: &ConvShape) -> bool {
+    let [input, output] = [shape.input, shape.output].map(|n| n.iter().product::<usize>());
+    input > SPARSE_GRADIENT * output
+}
+
+/// How many products there are for each cell of the input, for each that is not with padding or with nothing.
+fn padded(shape: &ConvShape) -> f64 {
+    let [input, output, stride] =
+        [shape.input, shape.output, shape.spec.stride].map(|n| n.iter().product::<usize>() as f64);
+    input / (output * stride)
 }
 
 /// The weights of the input gradient as a convolution, see [`ConvShape::flipped`]: `[out_channels, in_channels, taps]` of
@@ -219,6 +264,18 @@ fn flip<T: Float>(flipped: &ConvShape, weight: &[T]) -> Buffer<T> {
         }
     });
     result
+}
+
+/// Adds every part of `partial` to `sum`, the first part first.
+fn add_in_order<T: Float>(sum: &mut [T], partial: &[T]) {
+    let len = sum.len();
+    sum.par_chunks_mut(SUM_LEN).enumerate().for_each(|(chunk, sum)| {
+        for part in partial.chunks_exact(len) {
+            for (sum, &value) in sum.iter_mut().zip(&part[chunk * SUM_LEN..]) {
+                *sum += value;
+            }
+        }
+    });
 }
 
 fn check<T: Float>(algorithm: Algorithm, shape: &ConvShape, [input, weight, output]: [&[T]; 3]) {

@@ -106,6 +106,18 @@ impl<T: Float> Staged<T> {
         &self.runs
     }
 
+    /// Cells of a channel.
+    pub(crate) fn channel(&self) -> usize {
+        self.channel
+    }
+
+    /// The offsets of some taps of each of some channels.
+    pub(crate) fn offsets(&self, channels: Range<usize>, taps: &[usize]) -> Vec<usize> {
+        let of_channel = |channel| taps.iter().map(move |&tap| (channel, tap));
+        let offset = |(channel, tap): (usize, usize)| channel * self.channel + self.taps[tap];
+        channels.flat_map(of_channel).map(offset).collect()
+    }
+
     /// The offsets of some rows of the column matrix, whose first channel is the first that was staged.
     pub(crate) fn rows(&self, taps: usize, rows: Range<usize>) -> Vec<usize> {
         let first = rows.start / taps;

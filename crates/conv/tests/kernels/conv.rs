@@ -216,6 +216,8 @@ fn large_shapes() -> Vec<ConvShape> {
         conv(ConvSpec::new([5, 5]).padding([2, 2]), [3, 20, 50, 23], 17),
         conv(ConvSpec::new([9, 9]).padding([4, 4]), [2, 9, 31, 100], 12),
         conv(ConvSpec::new([4, 7]).padding([1, 2]), [5, 33, 9, 6], 10),
+        // Small maps of many channels: several images at a time, several blocks of steps, and a last panel of one vector.
+        conv(k3.stride([2, 1]).dilation([1, 2]), [37, 121, 7, 8], 44),
     ]
 }
 

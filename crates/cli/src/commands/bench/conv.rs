@@ -1,7 +1,7 @@
 //! `striate bench conv`: the three kernels of one convolution, each on its own, with their rounding errors.
 
 use serde_json::json;
-use striate::conv::conv::{self, Algorithm};
+use striate::conv::conv::{self, Algorithm, Operation};
 use striate::conv::{Buffer, ConvShape, ConvSpec};
 use striate::prelude::{Device, Error, Float, Result as Computed, Tensor};
 use striate::tensor::backend::Storage;
@@ -47,7 +47,7 @@ pub struct Arguments {
     /// How many threads [default: one a core]
     #[arg(long)]
     threads: Option<usize>,
-    /// By which algorithm: im2col, direct, winograd or all [default: the one that would be chosen]
+    /// By which algorithm: im2col, indirect, direct, winograd or all [default: the one that would be chosen]
     #[arg(long)]
     algorithm: Option<String>,
     /// What computes: cpu, or a card such as cuda:0
@@ -113,14 +113,19 @@ impl Data {
 
     /// Rows of output, input gradient and weight gradient, under the names that they have for the direct or the
     /// transposed convolution.
-    fn rows(&self, algorithm: &str, transposed: bool, kernels: [(Timing, &[f32]); 3]) -> Vec<Row> {
+    fn rows(
+        &self,
+        algorithms: [&str; 3],
+        transposed: bool,
+        kernels: [(Timing, &[f32]); 3],
+    ) -> Vec<Row> {
         let mut names = ["forward", "input gradient", "weight gradient"];
         if transposed {
             names.swap(0, 1);
         }
-        let with_names = names.into_iter().zip(kernels).zip(&self.exact);
+        let with_names = names.into_iter().zip(algorithms).zip(kernels).zip(&self.exact);
         let mut rows: Vec<Row> = with_names
-            .map(|((kernel, (timing, result)), exact)| {
+            .map(|(((kernel, algorithm), (timing, result)), exact)| {
                 let (algorithm, error) = (algorithm.into(), relative_error(result, exact));
                 Row { algorithm, kernel, timing, error }
             })
@@ -132,18 +137,22 @@ impl Data {
     }
 }
 
+/// An algorithm for each kernel.
+type Choice = [Algorithm; 3];
+
 /// Times the three kernels on the processor by some algorithms.
-fn rows(shape: &ConvShape, algorithms: &[Algorithm], transposed: bool) -> Result<Vec<Row>, String> {
+fn rows(shape: &ConvShape, choices: &[Choice], transposed: bool) -> Result<Vec<Row>, String> {
     let data = Data::new(shape)?;
     let [x, w, dy] = &data.operands;
     let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
     let mut rows = Vec::new();
-    for &algorithm in algorithms {
-        let forward = time(|| conv::forward_by(algorithm, shape, [x, w], None, &mut y))?;
-        let input = time(|| conv::input_gradient_by(algorithm, shape, [dy, w], &mut dx))?;
-        let weight = time(|| conv::weight_gradient_by(algorithm, shape, [x, dy], &mut dw))?;
+    for &[by, input_by, weight_by] in choices {
+        let forward = time(|| conv::forward_by(by, shape, [x, w], None, &mut y))?;
+        let input = time(|| conv::input_gradient_by(input_by, shape, [dy, w], &mut dx))?;
+        let weight = time(|| conv::weight_gradient_by(weight_by, shape, [x, dy], &mut dw))?;
         let kernels = [(forward, &y[..]), (input, &dx[..]), (weight, &dw[..])];
-        rows.extend(data.rows(algorithm.name(), transposed, kernels));
+        let names = [by, input_by, weight_by].map(Algorithm::name);
+        rows.extend(data.rows(names, transposed, kernels));
     }
     Ok(rows)
 }
@@ -165,17 +174,17 @@ fn rows_on(device: &Device, shape: &ConvShape, transposed: bool) -> Result<Vec<R
     let input = run(&|| kernels.conv_input_gradient(shape, &dy, &w))?;
     let weight = run(&|| kernels.conv_weight_gradient(shape, &x, &dy))?;
     let results = [&forward, &input, &weight].map(|(timing, result)| (*timing, &result[..]));
-    Ok(data.rows(&device.name(), transposed, results))
+    Ok(data.rows([&device.name(); 3], transposed, results))
 }
 
-/// Those that the user asks for: one by its name, all that apply, or the one that is chosen without being asked for.
-fn algorithms(name: Option<&str>, shape: &ConvShape) -> Result<Vec<Algorithm>, Failure> {
+/// Those that the user asks for: one by its name, all that apply, or those that are chosen without being asked for.
+fn choices(name: Option<&str>, shape: &ConvShape) -> Result<Vec<Choice>, Failure> {
     let applying = || Algorithm::ALL.into_iter().filter(|a| a.applies::<f32>(shape));
     match name {
-        None => Ok(vec![Algorithm::of::<f32>(shape)]),
-        Some("all") => Ok(applying().collect()),
+        None => Ok(vec![Operation::ALL.map(|operation| Algorithm::of::<f32>(operation, shape))]),
+        Some("all") => Ok(applying().map(|algorithm| [algorithm; 3]).collect()),
         Some(name) => match applying().find(|algorithm| algorithm.name() == name) {
-            Some(algorithm) => Ok(vec![algorithm]),
+            Some(algorithm) => Ok(vec![[algorithm; 3]]),
             None => {
                 let names: Vec<_> = applying().map(Algorithm::name).collect();
                 Err(format!(
@@ -211,8 +220,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let (device, transposed) = (device(&arguments.device)?, arguments.transposed);
     let rows = if device == Device::cpu() {
-        let algorithms = algorithms(arguments.algorithm.as_deref(), &shape)?;
-        super::on_threads(arguments.threads, || rows(&shape, &algorithms, transposed))?
+        let choices = choices(arguments.algorithm.as_deref(), &shape)?;
+        super::on_threads(arguments.threads, || rows(&shape, &choices, transposed))?
     } else {
         rows_on(&device, &shape, transposed)?
     };

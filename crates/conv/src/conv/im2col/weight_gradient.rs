@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::{Group, TASKS};
 use crate::buffer::Buffer;
+use crate::conv::add_in_order;
 use crate::element::Float;
 use crate::gemm::{MatrixMut, Packed, Tile, Update, multiply};
 use crate::geometry::ConvShape;
@@ -17,8 +18,6 @@ use crate::unfold::Taps;
 
 /// Bytes that the chunks' sums may take.
 const PARTIAL_BYTES: usize = 64 << 20;
-/// Elements of the weight that one task of the last sum takes.
-const SUM_LEN: usize = 4096;
 
 /// See [`crate::conv::weight_gradient`].
 pub(crate) fn weight_gradient<T: Float>(
@@ -81,16 +80,4 @@ impl Group<'_> {
             },
         )
     }
-}
-
-/// Adds every part of `partial` to `sum`, the first part first.
-fn add_in_order<T: Float>(sum: &mut [T], partial: &[T]) {
-    let len = sum.len();
-    sum.par_chunks_mut(SUM_LEN).enumerate().for_each(|(chunk, sum)| {
-        for part in partial.chunks_exact(len) {
-            for (sum, &value) in sum.iter_mut().zip(&part[chunk * SUM_LEN..]) {
-                *sum += value;
-            }
-        }
-    });
 }

@@ -9,11 +9,14 @@
 //! Which kernel a type uses is decided once, by what the processor has. Setting the environment variable
 //! `STRIATE_KERNEL=portable` before the first product forces the one that every processor can run.
 
+mod gather;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use std::sync::OnceLock;
 
+pub(crate) use self::gather::{Columns, Gathered, Offsets};
+use self::gather::{Gather, PORTABLE_COLUMNS, PORTABLE_LANES};
 use crate::simd::{self, Level};
 
 /// The most rows and columns of a tile of any kernel.
@@ -44,6 +47,7 @@ pub struct Kernel<T> {
     pub columns: usize,
     run: Run<T>,
     interleave: Interleave<T>,
+    gather: Gather<T>,
 }
 
 /// `rows[k][i] = lanes[i][k]` for lanes of `steps` elements: `lanes, steps, rows`.
@@ -119,6 +123,7 @@ fn f32_kernel_for(level: Level) -> Kernel<f32> {
             columns: 16,
             run: x86::avx512_f32,
             interleave: x86::avx2_interleave,
+            gather: x86::avx512_f32_gather(),
         },
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => Kernel {
@@ -127,6 +132,7 @@ fn f32_kernel_for(level: Level) -> Kernel<f32> {
             columns: 16,
             run: x86::avx2_f32,
             interleave: x86::avx2_interleave,
+            gather: x86::avx2_f32_gather(),
         },
         Level::Portable => portable(),
     }
@@ -137,9 +143,23 @@ fn f64_kernel_for(level: Level) -> Kernel<f64> {
     let (name, interleave) = (level.name(), interleave::<f64>);
     match level {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => Kernel { name, rows: 8, columns: 8, run: x86::avx512_f64, interleave },
+        Level::Avx512 => Kernel {
+            name,
+            rows: 8,
+            columns: 8,
+            run: x86::avx512_f64,
+            interleave,
+            gather: x86::avx512_f64_gather(),
+        },
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => Kernel { name, rows: 6, columns: 8, run: x86::avx2_f64, interleave },
+        Level::Avx2 => Kernel {
+            name,
+            rows: 6,
+            columns: 8,
+            run: x86::avx2_f64,
+            interleave,
+            gather: x86::avx2_f64_gather(),
+        },
         Level::Portable => portable(),
     }
 }
@@ -152,6 +172,14 @@ pub(crate) fn portable<T: PortableFloat>() -> Kernel<T> {
         columns: 8,
         run: portable_tile::<T>,
         interleave: interleave::<T>,
+        gather: Gather {
+            lanes: PORTABLE_LANES,
+            columns: PORTABLE_COLUMNS,
+            run: [
+                gather::portable::<T, PORTABLE_LANES>,
+                gather::portable::<T, { 2 * PORTABLE_LANES }>,
+            ],
+        },
     }
 }
 
@@ -261,6 +289,53 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn check_gathering<T: Float>(kernel: &Kernel<T>) {
+        let Gather { lanes, columns, .. } = kernel.gather;
+        let value = |i: usize| T::from_f64((i * 37 % 19) as f64 - 9.0);
+        let cells: Vec<T> = (0..500).map(value).collect();
+        let sources: Vec<_> = (0..columns).map(|j| j * 61 % 250).collect();
+        let targets: Vec<_> = (0..columns).map(|j| (j + 3) % columns).collect();
+        for (depth, width) in [0, 1, 2, 7, 93].into_iter().flat_map(|d| [(d, 1), (d, 2)]) {
+            let width = width * lanes;
+            let list: Vec<_> = (0..depth).map(|k| k * 83 % 250).collect();
+            let panel: Vec<T> = (0..depth * width).map(|i| value(i + 5)).collect();
+            let before: Vec<T> = (0..columns * width).map(|i| value(i + 11)).collect();
+            for add in [false, true].into_iter().take(if depth == 0 { 1 } else { 2 }) {
+                let mut c = before.clone();
+                let factors =
+                    Gathered { panel: &panel, width, offsets: Offsets::new(&list), cells: &cells };
+                let to = Columns { sources: &sources, targets: &targets };
+                kernel.gather(factors, to, &mut c, add);
+                for (j, lane) in (0..columns).flat_map(|j| (0..width).map(move |lane| (j, lane))) {
+                    let sum: T = (0..depth)
+                        .map(|k| panel[k * width + lane] * cells[sources[j] + list[k]])
+                        .sum();
+                    let at = targets[j] * width + lane;
+                    let expected = if add { before[at] } else { T::ZERO } + sum;
+                    assert_eq!(c[at], expected, "{} [{lane}, {j}], depth {depth}", kernel.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_gathers() {
+        for level in Level::available() {
+            check_gathering::<f32>(&f32_kernel_for(level));
+            check_gathering::<f64>(&f64_kernel_for(level));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "assertion failed")]
+    fn cells_outside_their_memory_are_refused() {
+        let kernel = portable::<f32>();
+        let offsets = Offsets::new(&[0, 3]);
+        let factors = Gathered { panel: &[0.0; 16], width: 8, offsets, cells: &[0.0; 8] };
+        let to = Columns { sources: &[0, 1, 2, 3, 4, 5], targets: &[0, 1, 2, 3, 4, 5] };
+        kernel.gather(factors, to, &mut [0.0; 48], false);
     }
 
     #[test]

@@ -2,8 +2,12 @@
 //!
 //! AVX2: 6 rows of two vectors fill 12 of 16 registers; two more hold a row of `B`, one a broadcast value of `A`. AVX-512:
 //! 8 rows of one vector, which most numbers of channels are multiples of; a multiply-add takes its value of `A` from memory.
+//! The kernels that gather (`gather.rs`) have tiles of 6 and 14 columns.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
+
+use super::gather::{Gather, Raw};
 
 /// Interleaves in blocks of eight lanes by eight steps, which are transposed in registers.
 ///
@@ -64,7 +68,9 @@ fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
 }
 
 macro_rules! kernel {
-    ($name:ident, $type:ty, $features:literal, [$rows:literal; $vectors:literal; $lanes:literal],
+    ($name:ident, $gather:ident, $type:ty, $features:literal,
+     [$rows:literal; $vectors:literal; $lanes:literal; $columns:literal],
+     $register:ident, $broadcast:literal, $multiply_add:literal,
      $zero:ident, $load:ident, $store:ident, $splat:ident, $add:ident, $fma:ident) => {
         /// # Safety
         /// See [`super::Run`]; the processor must have the features.
@@ -116,26 +122,93 @@ macro_rules! kernel {
                 }
             }
         }
+
+        /// The kernels that gather.
+        pub(super) fn $gather() -> Gather<$type> {
+            /// # Safety
+            /// See [`super::Kernel::gather`]; the processor must have the features.
+            #[target_feature(enable = $features)]
+            unsafe fn run<const VECTORS: usize>(raw: &Raw<$type>) {
+                // SAFETY: the sources lie in the memory.
+                let cells: [*const $type; $columns] =
+                    std::array::from_fn(|j| unsafe { raw.cells.add(*raw.sources.add(j)) });
+                let mut sums = [[$zero(); VECTORS]; $columns];
+                let mut a = raw.panel;
+                for k in 0..raw.depth {
+                    // SAFETY: the panel and the offsets have `depth` steps, and every cell lies in the memory.
+                    unsafe {
+                        let offset = *raw.offsets.add(k);
+                        let mut row = [$zero(); VECTORS];
+                        for (i, row) in row.iter_mut().enumerate() {
+                            *row = $load(a.add(i * $lanes));
+                        }
+                        for (sums, cell) in sums.iter_mut().zip(cells) {
+                            if let ([first, second], [a, b]) = (&mut sums[..], &row[..]) {
+                                // In this order: a compiler loads all cells first, which pushes sums out of the registers.
+                                asm!(
+                                    concat!($broadcast, " {value}, [{cell} + {offset} * {size}]"),
+                                    concat!($multiply_add, " {first}, {a}, {value}"),
+                                    concat!($multiply_add, " {second}, {b}, {value}"),
+                                    cell = in(reg) cell,
+                                    offset = in(reg) offset,
+                                    size = const size_of::<$type>(),
+                                    a = in($register) *a,
+                                    b = in($register) *b,
+                                    value = out($register) _,
+                                    first = inout($register) *first,
+                                    second = inout($register) *second,
+                                    options(nostack, preserves_flags, readonly),
+                                );
+                            } else {
+                                let value = $splat(*cell.add(offset));
+                                for (sum, row) in sums.iter_mut().zip(row) {
+                                    *sum = $fma(value, row, *sum);
+                                }
+                            }
+                        }
+                        a = a.add(VECTORS * $lanes);
+                    }
+                }
+                for (j, sums) in sums.into_iter().enumerate() {
+                    for (i, mut sum) in sums.into_iter().enumerate() {
+                        // SAFETY: the target is a row of so many vectors.
+                        unsafe {
+                            let target = *raw.targets.add(j) * VECTORS + i;
+                            let place = raw.c.add(target * $lanes);
+                            if raw.add {
+                                sum = $add($load(place), sum);
+                            }
+                            $store(place, sum);
+                        }
+                    }
+                }
+            }
+            Gather { lanes: $lanes, columns: $columns, run: [run::<1>, run::<2>] }
+        }
     };
 }
 
 #[rustfmt::skip]
 kernel!(
-    avx2_f32, f32, "avx2,fma", [6; 2; 8],
+    avx2_f32, avx2_f32_gather, f32, "avx2,fma", [6; 2; 8; 6],
+    ymm_reg, "vbroadcastss", "vfmadd231ps",
     _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps
 );
 #[rustfmt::skip]
 kernel!(
-    avx2_f64, f64, "avx2,fma", [6; 2; 4],
+    avx2_f64, avx2_f64_gather, f64, "avx2,fma", [6; 2; 4; 6],
+    ymm_reg, "vbroadcastsd", "vfmadd231pd",
     _mm256_setzero_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_set1_pd, _mm256_add_pd, _mm256_fmadd_pd
 );
 #[rustfmt::skip]
 kernel!(
-    avx512_f32, f32, "avx512f", [8; 1; 16],
+    avx512_f32, avx512_f32_gather, f32, "avx512f", [8; 1; 16; 14],
+    zmm_reg, "vbroadcastss", "vfmadd231ps",
     _mm512_setzero_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps
 );
 #[rustfmt::skip]
 kernel!(
-    avx512_f64, f64, "avx512f", [8; 1; 8],
+    avx512_f64, avx512_f64_gather, f64, "avx512f", [8; 1; 8; 14],
+    zmm_reg, "vbroadcastsd", "vfmadd231pd",
     _mm512_setzero_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_set1_pd, _mm512_add_pd, _mm512_fmadd_pd
 );
