@@ -12,7 +12,7 @@ use striate_tensor::random::Key;
 use crate::{DataError, Dataset, Result};
 
 /// The number that each byte stands for, in one channel.
-type Table = [f32; 256];
+pub(crate) type Table = [f32; 256];
 
 /// Labelled images of one size, held as bytes; cheap to clone.
 ///
@@ -164,6 +164,6 @@ impl fmt::Debug for Images {
 
 /// `(x / 255 - mean) / std` for every byte x, each operation rounded to `f32`, as torchvision's
 /// `ToTensor` and `Normalize` do one after the other.
-fn table(mean: f32, std_dev: f32) -> Table {
+pub(crate) fn table(mean: f32, std_dev: f32) -> Table {
     std::array::from_fn(|x| (x as f32 / 255.0 - mean) / std_dev)
 }

@@ -14,6 +14,7 @@
 //! * [`idx`]: the IDX format, any rank and type; [`Mnist`] on it, with 10,000 digits built in.
 //! * [`Cifar10`]: the official binary batches.
 //! * [`Images`]: images in memory, a byte per value, scaled to [0, 1] as they are read.
+//! * [`Photos`]: photo files, decoded on demand; [`Transforms`] say what happens to each [`Photo`] on its way.
 //! * [`Subset`]: part of a dataset, by index or by seeded split.
 //!
 //! ```
@@ -37,6 +38,9 @@ pub mod idx;
 mod images;
 mod loader;
 mod mnist;
+mod photo;
+mod photos;
+mod transform;
 
 pub use cifar10::Cifar10;
 pub use dataset::{Dataset, Subset};
@@ -45,3 +49,6 @@ pub use idx::{Idx, IdxValues};
 pub use images::Images;
 pub use loader::{Batch, Batches, Loader};
 pub use mnist::Mnist;
+pub use photo::{Corners, Photo};
+pub use photos::Photos;
+pub use transform::{IMAGENET, Transform, Transforms};

@@ -5,6 +5,8 @@ mod datasets;
 mod idx;
 mod loader;
 mod mnist;
+mod photos;
+mod transforms;
 
 use std::fmt::Debug;
 use std::io::{self, Write};
