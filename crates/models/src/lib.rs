@@ -29,4 +29,4 @@ pub use catalogue::{CATALOGUE, Entry, find};
 pub use cifar::{vgg4, vgg4_dilation, vgg4_large_filter};
 pub use mnist::{MnistCnn, MnistNet, mnist_cnn, mnist_mlp, mnist_net};
 pub use recipe::Recipe;
-pub use vgg::{Vgg16, dogs_vgg, vgg16};
+pub use vgg::{Vgg16, dogs_vgg, dogs_vgg_norm, vgg16, vgg16_imagenet};

@@ -1,10 +1,10 @@
 //! The networks of the second document, for 224x224 photos of 120 dog breeds.
 
-use striate_nn::layers::{AdaptiveAvgPool, Flatten, Linear, Sequential};
-use striate_nn::{Init, Module, Pass};
-use striate_tensor::{Float, Result, Tensor};
+use striate_nn::layers::{AdaptiveAvgPool, Dropout, Flatten, Linear, Sequential};
+use striate_nn::{Init, Module, Parameter, Pass, State, load_state};
+use striate_tensor::{ErrorContext, Float, Result, Tensor};
 
-use crate::blocks::{conv_relu, halve, relu, square};
+use crate::blocks::{conv_norm_relu, conv_relu, halve, relu, square};
 
 const BREEDS: usize = 120;
 
@@ -43,6 +43,17 @@ pub fn dogs_vgg<T: Float>(init: &Init) -> Result<Sequential<T>> {
     head(net)
 }
 
+/// The same with batch norm after each convolution, which cures it without another initialisation.
+pub fn dogs_vgg_norm<T: Float>(init: &Init) -> Result<Sequential<T>> {
+    let mut net = Sequential::new(init);
+    for pair in [3, 64, 128, 256, 512].windows(2) {
+        net = conv_norm_relu(net, [pair[0], pair[1]], square(3, 1))?;
+        net = conv_norm_relu(net, [pair[1], pair[1]], square(3, 1))?;
+        net = net.then(halve)?;
+    }
+    head(net)
+}
+
 /// The thirteen convolutions of VGG16 (Simonyan and Zisserman 2014) under torchvision's names, `features.N`, and the
 /// document's head for dog breeds.
 pub struct Vgg16<T: Float = f32> {
@@ -55,13 +66,51 @@ pub struct Vgg16<T: Float = f32> {
 
 /// See [`Vgg16`].
 pub fn vgg16<T: Float>(init: &Init) -> Result<Vgg16<T>> {
+    let head = head(Sequential::new(&init.at("head")))?;
+    Ok(Vgg16 { features: convolutions(init)?, head, init: init.clone() })
+}
+
+fn convolutions<T: Float>(init: &Init) -> Result<Sequential<T>> {
     let mut features = Sequential::new(&init.at("features"));
     let mut inputs = 3;
     for (outputs, count) in [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)] {
         features = block(features, [inputs, outputs], count)?;
         inputs = outputs;
     }
-    Ok(Vgg16 { features, head: head(Sequential::new(&init.at("head")))?, init: init.clone() })
+    Ok(features)
+}
+
+/// VGG16 for the 1,000 classes of ImageNet, with the names of torchvision's state dict: `features.0` to
+/// `features.28`, `classifier.0`, `classifier.3`, `classifier.6`; 138,357,544 parameters.
+pub fn vgg16_imagenet<T: Float>(init: &Init) -> Result<Vgg16<T>> {
+    let classifier = Sequential::new(&init.at("classifier"))
+        .then(|at| Linear::new(at, 512 * 7 * 7, 4096))?
+        .then(relu)?
+        .then(|at| Dropout::new(at, 0.5))?
+        .then(|at| Linear::new(at, 4096, 4096))?
+        .then(relu)?
+        .then(|at| Dropout::new(at, 0.5))?
+        .then(|at| Linear::new(at, 4096, 1000))?;
+    // What has no parameters has no name in a state dict.
+    let head = Sequential::new(&init.at("head"))
+        .then(|at| Ok(AdaptiveAvgPool::new(at, [7, 7])))?
+        .then(|at| Ok(Flatten::new(at)))?
+        .then(|_| Ok(classifier))?;
+    Ok(Vgg16 { features: convolutions(init)?, head, init: init.clone() })
+}
+
+impl<T: Float> Vgg16<T> {
+    /// Sets the convolutions from a state with torchvision's names; what belongs to a classifier is passed over.
+    ///
+    /// # Errors
+    ///
+    /// If a convolution is missing or has another shape; nothing is changed then.
+    pub fn load_features(&self, weights: &State<T>) -> Result<()> {
+        let prefix = format!("{}.", self.features.path());
+        let ours = weights.iter().filter(|(name, _)| name.starts_with(&prefix));
+        let ours = ours.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+        load_state(&self.features, &ours).at(self.features.path())
+    }
 }
 
 impl<T: Float> Module<T> for Vgg16<T> {
@@ -78,6 +127,9 @@ impl<T: Float> Module<T> for Vgg16<T> {
     }
 
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
-        self.head.forward(&self.features.forward(x, pass)?, pass)
+        // A body that is not trained is in use, whatever the head is; so there is no graph behind its output.
+        let frozen = self.features.parameters().iter().all(Parameter::is_frozen);
+        let body = if frozen { pass.clone().in_use() } else { pass.clone() };
+        self.head.forward(&self.features.forward(x, &body)?, pass)
     }
 }

@@ -1,7 +1,10 @@
 //! Each network has exactly the documents' parameters, sizes and cost.
 
+use std::sync::{Arc, Mutex};
+
 use striate_models::{CATALOGUE, find};
-use striate_nn::{Init, ModuleExt, Summary};
+use striate_nn::{Init, Module, ModuleExt, Parameter, Pass, Summary, state};
+use striate_tensor::{Device, Tensor};
 
 fn summary(name: &str, input: &[usize]) -> Summary {
     let net = (find(name).unwrap().build)(&Init::seed(1)).unwrap();
@@ -24,6 +27,59 @@ fn vgg16_is_a_body_and_a_head() {
     let net = striate_models::vgg16::<f32>(&Init::seed(1)).unwrap();
     assert_eq!(net.features.parameter_count(), 14_714_688);
     assert_eq!(net.head.parameter_count(), 586_872);
+}
+
+#[test]
+fn vgg16_is_torchvisions_with_its_classifier() {
+    let net = striate_models::vgg16_imagenet::<f32>(&Init::seed(1)).unwrap();
+    assert_eq!(net.parameter_count(), 138_357_544);
+    let paths: Vec<String> = net.parameters().iter().map(|p| p.path().to_owned()).collect();
+    let convolutions = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28].map(|n| ("features", n));
+    let layers = convolutions.into_iter().chain([0, 3, 6].map(|n| ("classifier", n)));
+    let names = layers.flat_map(|(part, n)| ["weight", "bias"].map(|p| format!("{part}.{n}.{p}")));
+    assert_eq!(paths, names.collect::<Vec<_>>());
+    let summary = Summary::new(&net, &[3, 224, 224]).unwrap();
+    assert_eq!(summary.rows.last().unwrap().output, [1000]);
+}
+
+/// The head learns, the body has neither gradients nor a graph; thawed, it has both.
+#[test]
+fn a_frozen_body_is_not_trained() {
+    let net = striate_models::vgg16::<f32>(&Init::seed(1)).unwrap();
+    let photo = Tensor::ones([1, 3, 32, 32], &Device::cpu()).unwrap();
+    let labels = Tensor::from_vec(vec![7], [1], &Device::cpu()).unwrap();
+    let gradients = || {
+        let logits = net.forward(&photo, &Pass::train(1, 0)).unwrap();
+        let gradients = logits.cross_entropy(&labels).unwrap().backward().unwrap();
+        let with = |p: &Parameter| gradients.by_id(p.id()).is_some();
+        [net.features.parameters(), net.head.parameters()]
+            .map(|p| p.iter().filter(|p| with(p)).count())
+    };
+    assert_eq!(gradients(), [26, 6]);
+    net.features.freeze(true);
+    assert_eq!(gradients(), [0, 6]);
+    let features = Arc::new(Mutex::new(None));
+    let seen = features.clone();
+    let pass = Pass::train(1, 0).hook("features", move |visit| {
+        *seen.lock().unwrap() = Some(visit.output.is_tracked());
+        Ok(())
+    });
+    net.forward(&photo, &pass).unwrap();
+    assert_eq!(*features.lock().unwrap(), Some(false));
+}
+
+#[test]
+fn weights_of_a_whole_vgg16_serve_the_body_and_others_are_refused() {
+    let [net, other] = [1, 2].map(|seed| striate_models::vgg16::<f32>(&Init::seed(seed)).unwrap());
+    let mut weights = state(&other);
+    weights.insert("classifier.0.bias".into(), Tensor::zeros([4096], &Device::cpu()).unwrap());
+    net.load_features(&weights).unwrap();
+    let first =
+        |net: &striate_models::Vgg16| net.features.parameters()[0].tensor().to_vec().unwrap();
+    assert_eq!(first(&net), first(&other));
+    weights.remove("features.28.bias");
+    let error = net.load_features(&weights).unwrap_err().to_string();
+    assert!(error.contains("missing: features.28.bias"), "{error}");
 }
 
 /// torchsummary's figures: input, forward and backward, parameters, total, in MB.

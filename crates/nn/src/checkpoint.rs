@@ -127,7 +127,7 @@ impl<T: Float> Checkpoint<T> {
         serialize(views, Some(texts)).map_err(unreadable)
     }
 
-    /// Reads a file's bytes; f32, f64 and i64 entries are converted.
+    /// Reads a file's bytes; f32, f64, i64 and u8 entries are converted.
     pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
         let texts = header.metadata().clone().unwrap_or_default();
@@ -139,8 +139,9 @@ impl<T: Float> Checkpoint<T> {
                 Dtype::F32 => numbers(data, |b| f32::from_le_bytes(b).into()),
                 Dtype::F64 => numbers(data, f64::from_le_bytes),
                 Dtype::I64 => numbers(data, |b| i64::from_le_bytes(b) as f64),
+                Dtype::U8 => numbers(data, |[byte]: [u8; 1]| byte.into()),
                 other => {
-                    let message = format!("expected f32, f64 or i64 in {name}, got {other:?}");
+                    let message = format!("expected f32, f64, i64 or u8 in {name}, got {other:?}");
                     return Err(unreadable(message));
                 }
             };

@@ -61,6 +61,12 @@ impl<T: Float> Pass<T> {
         Pass { tracked, ..self }
     }
 
+    /// The same pass for a part that is in use, not in training: nothing random, running moments at rest, no
+    /// gradients. Hooks stay.
+    pub fn in_use(self) -> Self {
+        Pass { mode: Mode::Evaluate, tracked: false, ..self }
+    }
+
     /// The same pass with layers computed together or one by one. Together is faster and the same to rounding, and how
     /// a pass starts.
     pub fn fused(self, fused: bool) -> Self {
