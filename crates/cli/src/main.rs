@@ -34,6 +34,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Train(commands::train::Arguments),
+    Photos(commands::photos::Arguments),
     Evaluate(commands::evaluate::Arguments),
     Predict(commands::predict::Arguments),
     Summary(commands::summary::Arguments),
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Train(arguments) => commands::train::run(arguments),
+        Command::Photos(arguments) => commands::photos::run(arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments),
         Command::Predict(arguments) => commands::predict::run(arguments),
         Command::Summary(arguments) => commands::summary::run(arguments),

@@ -18,7 +18,7 @@ use striate::models::Entry;
 use striate::nn::{Checkpoint, atomic_write, load_state};
 use striate::prelude::*;
 
-use crate::commands::entry;
+use crate::commands::{entry, print};
 use crate::data::Source;
 use crate::draw::curves::run_svg;
 use crate::{Failure, named};
@@ -67,6 +67,27 @@ const HEADER: &str =
     "epoch,train_loss,train_accuracy,valid_loss,valid_accuracy,learning_rate,seconds";
 
 impl Epoch {
+    /// Prints what stands above the rows of [`Epoch::print`].
+    pub fn print_heading() -> Result<(), Failure> {
+        print(format_args!(
+            "{:>5} {:>10} {:>10} {:>10} {:>10} {:>8}",
+            "epoch", "train loss", "train acc", "valid loss", "valid acc", "seconds"
+        ))
+    }
+
+    /// Prints the row.
+    pub fn print(&self) -> Result<(), Failure> {
+        print(format_args!(
+            "{:>5} {:>10.4} {:>10.4} {:>10.4} {:>10.4} {:>8.2}",
+            self.epoch,
+            self.train_loss,
+            self.train_accuracy,
+            self.valid_loss,
+            self.valid_accuracy,
+            self.seconds
+        ))
+    }
+
     fn row(&self) -> String {
         let Epoch {
             epoch,
@@ -156,20 +177,14 @@ impl RunFolder {
         serde_json::from_str(&text).map_err(named(&path))
     }
 
-    /// Writes everything that is known after an epoch, the checkpoint last.
-    pub fn save(
-        &self,
-        config: &Config,
-        history: &[Epoch],
-        trainer: &Trainer,
-        net: &dyn Module,
-    ) -> Result<(), Failure> {
+    /// Writes the table of epochs and its curves.
+    pub fn save_history(&self, title: &str, history: &[Epoch]) -> Result<(), Failure> {
         let rows = history.iter().map(|epoch| epoch.row() + "\n");
         let table = format!("{HEADER}\n{}", rows.collect::<String>());
         atomic_write(&self.file("metrics.csv"), table.as_bytes())?;
         let column = |value: fn(&Epoch) -> f64| history.iter().map(value).collect::<Vec<f64>>();
         let curves = run_svg(
-            &format!("{}, seed {}", config.model, config.seed),
+            title,
             &column(|epoch| epoch.epoch as f64),
             &[
                 ("train_loss", &column(|epoch| epoch.train_loss)),
@@ -178,7 +193,18 @@ impl RunFolder {
                 ("valid_accuracy", &column(|epoch| epoch.valid_accuracy)),
             ],
         )?;
-        atomic_write(&self.file("curves.svg"), curves.as_bytes())?;
+        Ok(atomic_write(&self.file("curves.svg"), curves.as_bytes())?)
+    }
+
+    /// Writes everything that is known after an epoch, the checkpoint last.
+    pub fn save(
+        &self,
+        config: &Config,
+        history: &[Epoch],
+        trainer: &Trainer,
+        net: &dyn Module,
+    ) -> Result<(), Failure> {
+        self.save_history(&format!("{}, seed {}", config.model, config.seed), history)?;
         Checkpoint::of(net).save(&self.file("model.safetensors"))?;
         Ok(trainer.checkpoint()?.save(&self.file("checkpoint.safetensors"))?)
     }

@@ -6,6 +6,7 @@ mod dead;
 pub mod devices;
 pub mod evaluate;
 pub mod models;
+pub mod photos;
 pub mod predict;
 pub mod show;
 pub mod summary;

@@ -81,7 +81,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     folder.save_config(&config)?;
     print_heading(&*net, &digits, (&config, &device))?;
-    history.iter().try_for_each(print_epoch)?;
+    history.iter().try_for_each(Epoch::print)?;
     while trainer.epochs() < config.epochs {
         let epoch = one_epoch(
             &mut trainer,
@@ -90,7 +90,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             (&config, &device),
             arguments.quiet,
         )?;
-        print_epoch(&epoch)?;
+        epoch.print()?;
         history.push(epoch);
         folder.save(&config, &history, &trainer, &*net)?;
     }
@@ -191,20 +191,5 @@ fn print_heading(
     if cfg!(debug_assertions) {
         print("this is a debug build; `cargo run --release` trains faster")?;
     }
-    print(format_args!(
-        "{:>5} {:>10} {:>10} {:>10} {:>10} {:>8}",
-        "epoch", "train loss", "train acc", "valid loss", "valid acc", "seconds"
-    ))
-}
-
-fn print_epoch(epoch: &Epoch) -> Result<(), Failure> {
-    print(format_args!(
-        "{:>5} {:>10.4} {:>10.4} {:>10.4} {:>10.4} {:>8.2}",
-        epoch.epoch,
-        epoch.train_loss,
-        epoch.train_accuracy,
-        epoch.valid_loss,
-        epoch.valid_accuracy,
-        epoch.seconds
-    ))
+    Epoch::print_heading()
 }

@@ -1,0 +1,131 @@
+//! Networks on photos: a kennel of painted dogs.
+
+use image::{Rgb, RgbImage};
+
+use super::*;
+
+/// Thirty photos of three breeds, which their colour tells.
+fn kennel() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("train")).unwrap();
+    let mut list = String::from("id,breed\n");
+    for number in 0..30u8 {
+        let breed = usize::from(number) % 3;
+        let mut colour = [20 + number, 40, 60];
+        colour[breed] = 220;
+        let photo = RgbImage::from_pixel(40, 30 + u32::from(number), Rgb(colour));
+        photo.save(folder.path().join(format!("train/dog{number}.jpg"))).unwrap();
+        list += &format!("dog{number},{}\n", ["pug", "beagle", "whippet"][breed]);
+    }
+    fs::write(folder.path().join("labels.csv"), list).unwrap();
+    folder
+}
+
+/// A file of weights for VGG16's body, which the library makes.
+fn weights(folder: &TempDir) -> String {
+    use striate::nn::{Checkpoint, Distribution, Init};
+    let init = Init::seed(5).weights(Distribution::HeNormal);
+    let net: striate::models::Vgg16 = striate::models::vgg16(&init).unwrap();
+    let path = folder.path().join("body.safetensors");
+    Checkpoint::of(&net.features).save(&path).unwrap();
+    text(&path).to_owned()
+}
+
+fn rows(run: &Path) -> Vec<String> {
+    let table = fs::read_to_string(run.join("metrics.csv")).unwrap();
+    // Without the seconds.
+    table.lines().skip(1).map(|row| row.rsplit_once(',').unwrap().0.to_owned()).collect()
+}
+
+/// Trains with `arguments` into `out`/`name`, and returns the folder.
+fn photos(arguments: &[&str], data: &TempDir, out: &TempDir, name: &str) -> PathBuf {
+    let run = out.path().join(name);
+    let folders = ["--data", text(data.path()), "--out", text(&run), "--side", "32", "--quiet"];
+    prints(&[&["photos"], arguments, &folders].concat());
+    run
+}
+
+#[test]
+fn a_network_learns_and_leaves_its_pictures() {
+    let (data, out) = (kennel(), tempfile::tempdir().unwrap());
+    let learn = ["dogs-vgg-norm", "--epochs", "2"];
+    let run = photos(&learn, &data, &out, "norm");
+    assert_eq!(rows(&run).len(), 2);
+    for file in ["photos.json", "curves.svg", "model.safetensors", "confusion.csv"] {
+        assert!(run.join(file).exists(), "{file}");
+    }
+    let confusion = fs::read_to_string(run.join("confusion.csv")).unwrap();
+    assert_eq!(confusion.lines().next(), Some("class,beagle,pug,whippet"));
+    let counts = confusion.lines().skip(1).flat_map(|row| row.split(',').skip(1));
+    assert_eq!(counts.map(|count| count.parse::<u32>().unwrap()).sum::<u32>(), 6);
+    assert_eq!(image::image_dimensions(run.join("confusion.png")).unwrap(), (724, 724));
+    let threads = [&learn[..], &["--threads", "1"]].concat();
+    assert_eq!(rows(&run), rows(&photos(&threads, &data, &out, "one thread")));
+}
+
+#[test]
+fn features_are_computed_once_and_change_nothing() {
+    let (data, out) = (kennel(), tempfile::tempdir().unwrap());
+    let weights = weights(&out);
+    let cache = text(&out.path().join("features.safetensors")).to_owned();
+    let plain = ["vgg16", "--weights", &weights, "--epochs", "2", "--plain"];
+    let cached = ["vgg16", "--weights", &weights, "--epochs", "2", "--cache-features", &cache];
+    let first = photos(&cached, &data, &out, "first");
+    let stored = fs::read(&cache).unwrap();
+    let again = photos(&cached, &data, &out, "again");
+    assert_eq!(rows(&first), rows(&again));
+    assert_eq!(stored, fs::read(&cache).unwrap());
+    // The whole network, step by step, comes to the same but for rounding.
+    let whole = photos(&plain, &data, &out, "whole");
+    for (cached, whole) in rows(&first).iter().zip(rows(&whole)) {
+        let numbers = |row: &str| row.split(',').map(|n| n.parse().unwrap()).collect::<Vec<f64>>();
+        let pairs = numbers(cached).into_iter().zip(numbers(&whole));
+        for (cached, whole) in pairs {
+            assert!((cached - whole).abs() <= 1e-3 * whole.abs(), "{cached}, {whole}");
+        }
+    }
+    // Another set of photos has other features.
+    let other = [&cached[..], &["--classes", "2"]].concat();
+    let folders = ["--data", text(data.path()), "--side", "32", "--quiet"];
+    fails(
+        &[&["photos"], &other[..], &folders].concat(),
+        "expected the features of these 20 photos",
+    );
+}
+
+#[test]
+fn a_thawed_body_changes_and_a_frozen_one_does_not() {
+    use striate::nn::Checkpoint;
+    use striate::prelude::Device;
+    let (data, out) = (kennel(), tempfile::tempdir().unwrap());
+    let weights = weights(&out);
+    let first = |path: &Path| {
+        let state = Checkpoint::<f32>::load(path, &Device::cpu()).unwrap().tensors;
+        state["features.0.weight"].to_vec().unwrap()
+    };
+    let before = first(Path::new(&weights));
+    let arguments = ["vgg16", "--weights", &weights, "--epochs", "1"];
+    let frozen = photos(&arguments, &data, &out, "frozen");
+    assert_eq!(first(&frozen.join("model.safetensors")), before);
+    let thawed = [&arguments[..], &["--unfreeze-after", "0"]].concat();
+    let thawed = photos(&thawed, &data, &out, "thawed");
+    assert_ne!(first(&thawed.join("model.safetensors")), before);
+}
+
+#[test]
+fn what_cannot_be_trained_says_why() {
+    let (data, out) = (kennel(), tempfile::tempdir().unwrap());
+    let data = text(data.path());
+    let weights = weights(&out);
+    fails(&["photos", "vgg16", "--data", data], "vgg16 needs it");
+    fails(&["photos", "dogs-vgg", "--data", data, "--weights", &weights], "belongs to vgg16");
+    fails(&["photos", "dogs-vgg", "--data", text(out.path())], "labels.csv, or a sub-folder");
+    let missing = text(&out.path().join("missing")).to_owned();
+    fails(&["photos", "vgg16", "--data", data, "--weights", &missing], &missing);
+    misused(&["photos", "dogs-vgg", "--data", data, "--side", "100"], "a multiple of 32");
+    misused(&["photos", "vgg17", "--data", data], "dogs-vgg-norm");
+    fs::write(Path::new(data).join("train/dog4.jpg"), "").unwrap();
+    let run = text(&out.path().join("run")).to_owned();
+    let broken = ["photos", "dogs-vgg", "--data", data, "--side", "32", "--quiet", "--out", &run];
+    fails(&broken, "dog4.jpg");
+}
