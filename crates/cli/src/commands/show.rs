@@ -75,6 +75,8 @@ enum What {
         #[arg(long, default_value = "batch.png")]
         out: PathBuf,
     },
+    /// Photos from a folder, as they are or as document 2 augments them, five by five
+    Photos(super::photos::Sheet),
     /// Which classes of document 4's network are dead from the start, seed by seed
     DeadLogits {
         /// Seeds 1 to this
@@ -105,6 +107,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             activations(&network, &layer, (image, index), &out)
         }
         What::Batch { count, seed, out } => batch(count as usize, seed, &out),
+        What::Photos(sheet) => sheet.draw(),
         What::DeadLogits { seeds, images } => dead_logits(seeds, images),
         What::Sliding { case, still, out } => {
             let cases = match case {

@@ -6,6 +6,7 @@
 //! must stay sharp in a report; tiles are PNG, because they are pixels.
 
 pub mod curves;
+pub mod photos;
 pub mod sliding;
 pub mod tiles;
 

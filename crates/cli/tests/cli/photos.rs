@@ -56,11 +56,33 @@ fn a_network_learns_and_leaves_its_pictures() {
     }
     let confusion = fs::read_to_string(run.join("confusion.csv")).unwrap();
     assert_eq!(confusion.lines().next(), Some("class,beagle,pug,whippet"));
+    let answers = fs::read_to_string(run.join("answers.csv")).unwrap();
+    assert_eq!(answers.lines().count(), 7);
     let counts = confusion.lines().skip(1).flat_map(|row| row.split(',').skip(1));
     assert_eq!(counts.map(|count| count.parse::<u32>().unwrap()).sum::<u32>(), 6);
     assert_eq!(image::image_dimensions(run.join("confusion.png")).unwrap(), (724, 724));
     let threads = [&learn[..], &["--threads", "1"]].concat();
     assert_eq!(rows(&run), rows(&photos(&threads, &data, &out, "one thread")));
+}
+
+#[test]
+fn photos_are_drawn_as_they_are_and_augmented() {
+    let (data, out) = (kennel(), tempfile::tempdir().unwrap());
+    let sheet = |name: &str, more: &[&str]| {
+        let file = text(&out.path().join(name)).to_owned();
+        let arguments = ["show", "photos", "--data", text(data.path()), "--out", &file];
+        let names = prints(&[&arguments, more].concat());
+        (image::open(file).unwrap().into_rgb8(), names.lines().last().unwrap().to_owned())
+    };
+    let (plain, names) = sheet("plain.png", &[]);
+    let (augmented, same) = sheet("augmented.png", &["--augmented"]);
+    assert_eq!(names, same);
+    assert_eq!(names.split(' ').count(), 25);
+    assert_eq!(plain.dimensions(), (5 * 130 + 2, 5 * 130 + 2));
+    assert_ne!(plain, augmented);
+    assert_eq!(augmented, sheet("again.png", &["--augmented"]).0);
+    assert_ne!(augmented, sheet("later.png", &["--augmented", "--epoch", "1"]).0);
+    fails(&["show", "photos", "--data", text(out.path())], "labels.csv");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod features;
 mod report;
+mod sheet;
 mod task;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use striate::prelude::*;
 use super::print;
 use crate::Failure;
 use crate::run::{Epoch, RunFolder};
+pub use sheet::Sheet;
 use task::Task;
 
 /// Train document 2's networks on photos: a labels.csv with train/*.jpg, or a sub-folder for each class

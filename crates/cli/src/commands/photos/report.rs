@@ -8,10 +8,11 @@ use striate::prelude::*;
 use super::BATCH;
 use super::task::Task;
 use crate::Failure;
+use crate::draw::photos::contact_sheet;
 use crate::draw::tiles::{GridStyle, Scale, Tiles, grid, png};
 use crate::run::RunFolder;
 
-/// Mistakes that are shown, five a row.
+/// Mistakes that are shown.
 const MISTAKES: usize = 25;
 /// The side of a shown photo.
 const SIDE: usize = 112;
@@ -26,34 +27,35 @@ struct Answer {
     probability: f32,
 }
 
-/// Writes `confusion.csv` and `.png`, `mistakes.csv` and `.png`.
+/// Writes `answers.csv`, `confusion.csv` and `.png`, `mistakes.csv` and `.png`.
 ///
 /// In the matrix, a row is a class and a column what it was taken for; black is never, white as often as anything.
 pub fn write(task: &Task, folder: &RunFolder) -> Result<(), Failure> {
     let answers = answers(task)?;
+    atomic_write(&folder.path().join("answers.csv"), table(task, &answers).as_bytes())?;
     confusion(task, &answers, folder)?;
-    let mut mistakes: Vec<&Answer> = answers.iter().filter(|a| a.label != a.predicted).collect();
+    let mut mistakes: Vec<Answer> =
+        answers.into_iter().filter(|a| a.label != a.predicted).collect();
     mistakes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     mistakes.truncate(MISTAKES);
     if mistakes.is_empty() {
         return Ok(());
     }
-    let mut table = String::from("photo,class,taken_for,probability\n");
-    let mut pixels = Vec::new();
-    for mistake in &mistakes {
-        let Answer { index, label, predicted, probability } = mistake;
-        let [class, other] = [label, predicted].map(|label| task.photos.class(*label));
-        writeln!(table, "{},{class},{other},{probability:.4}", task.photos.name(*index))?;
-        let photo = task.photos.photo(*index)?.pad_to_square().resize(SIDE, SIDE);
-        for channel in 0..3 {
-            let plane = photo.pixels()[channel..].iter().step_by(3);
-            pixels.extend(plane.map(|byte| f32::from(*byte) / 255.0));
-        }
-    }
-    atomic_write(&folder.path().join("mistakes.csv"), table.as_bytes())?;
-    let tiles = Tiles::new(&pixels, [mistakes.len(), 3, SIDE, SIDE])?;
-    let style = GridStyle { per_row: 5, zoom: 1, scale: Scale::Fixed(0.0, 1.0) };
-    Ok(atomic_write(&folder.path().join("mistakes.png"), &png(&grid(&tiles, &style)?)?)?)
+    atomic_write(&folder.path().join("mistakes.csv"), table(task, &mistakes).as_bytes())?;
+    let photos = mistakes.iter().map(|mistake| task.photos.photo(mistake.index));
+    let sheet = contact_sheet(&photos.collect::<Result<Vec<_>, _>>()?, SIDE)?;
+    Ok(atomic_write(&folder.path().join("mistakes.png"), &sheet)?)
+}
+
+/// A line an answer, in the order of the pictures.
+fn table(task: &Task, answers: &[Answer]) -> String {
+    let line = |answer: &Answer| {
+        let [class, other] = [answer.label, answer.predicted].map(|label| task.photos.class(label));
+        let photo = task.photos.name(answer.index);
+        format!("{photo},{class},{other},{:.4}\n", answer.probability)
+    };
+    let lines: String = answers.iter().map(line).collect();
+    format!("photo,class,taken_for,probability\n{lines}")
 }
 
 /// One answer a held-out sample, in their order.

@@ -122,16 +122,18 @@ fn pretrained(arguments: &Arguments, init: &Init) -> Result<Vgg16, Failure> {
     Ok(net)
 }
 
+/// The document's random steps.
+pub const AUGMENTATION: [Transform; 4] = [
+    Transform::HorizontalFlip(0.5),
+    Transform::Rotation(30.0),
+    Transform::ColorJitter { brightness: 0.5, contrast: 0.5, saturation: 0.5, hue: 0.2 },
+    Transform::Perspective { distortion: 0.5, probability: 0.5 },
+];
+
 /// The document's transforms for training or testing, normalised where ImageNet's weights expect it.
 fn transforms(arguments: &Arguments, augmented: bool) -> Result<Transforms, Failure> {
-    let random = [
-        Transform::HorizontalFlip(0.5),
-        Transform::Rotation(30.0),
-        Transform::ColorJitter { brightness: 0.5, contrast: 0.5, saturation: 0.5, hue: 0.2 },
-        Transform::Perspective { distortion: 0.5, probability: 0.5 },
-    ];
     let sized = [Transform::PadToSquare, Transform::Resize([arguments.side; 2])];
-    let steps = random.into_iter().filter(|_| augmented).chain(sized);
+    let steps = AUGMENTATION.into_iter().filter(|_| augmented).chain(sized);
     let transforms = Transforms::new(steps)?;
     Ok(match arguments.network {
         Network::Vgg16 => transforms.normalize(IMAGENET.0, IMAGENET.1)?,
