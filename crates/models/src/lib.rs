@@ -22,6 +22,7 @@ mod blocks;
 mod catalogue;
 mod cifar;
 mod mnist;
+pub mod pooling;
 mod recipe;
 mod vgg;
 

@@ -7,6 +7,7 @@ pub mod devices;
 pub mod evaluate;
 pub mod models;
 pub mod photos;
+pub mod pooling;
 pub mod predict;
 pub mod show;
 pub mod summary;

@@ -4,6 +4,7 @@ mod bench;
 mod damage;
 mod photos;
 mod pictures;
+mod pooling;
 mod runs;
 mod sizes;
 mod streams;
@@ -117,7 +118,7 @@ fn help_shows_where_to_start_and_every_command_has_one() {
         .map_while(|line| line.split_whitespace().next())
         .filter(|c| *c != "help")
         .collect();
-    assert_eq!(commands.len(), 10, "{help}");
+    assert_eq!(commands.len(), 11, "{help}");
     for command in commands {
         assert!(prints(&[command, "--help"]).contains("Usage: striate"), "{command}");
     }
