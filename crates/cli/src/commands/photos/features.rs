@@ -36,7 +36,7 @@ impl Features {
     /// Fails if the file belongs to other photos.
     pub fn cached(
         file: &Path,
-        body: &Sequential,
+        body: (&Sequential, &Device),
         photos: &Subset<Photos>,
     ) -> Result<Self, Failure> {
         if !file.exists() {
@@ -67,13 +67,16 @@ impl Features {
 }
 
 /// Runs the body on every photo, in their order.
-fn compute(body: &Sequential, photos: &Subset<Photos>) -> Result<striate::nn::State, Failure> {
+fn compute(
+    (body, device): (&Sequential, &Device),
+    photos: &Subset<Photos>,
+) -> Result<striate::nn::State, Failure> {
     let loader = Loader::new(photos).batch(BATCH);
     let style = ProgressStyle::with_template("features {wide_bar} {pos}/{len} {eta} left")?;
     let bar = ProgressBar::new(loader.batches_per_epoch() as u64).with_style(style);
     let (mut values, mut labels) = (Vec::new(), Vec::new());
     for batch in loader.epoch(0) {
-        let (images, batch_labels) = batch?.to(&Device::cpu())?;
+        let (images, batch_labels) = batch?.to(device)?;
         let maps = body.forward(&images, &Pass::evaluate())?;
         values.extend(maps.adaptive_avg_pool([1, 1])?.to_vec()?);
         labels.extend(batch_labels.to_vec()?.iter().map(|label| *label as f32));

@@ -18,7 +18,7 @@ use serde::Serialize;
 use striate::nn::{Checkpoint, Step, atomic_write};
 use striate::prelude::*;
 
-use super::print;
+use super::{device, print};
 use crate::Failure;
 use crate::run::{Epoch, RunFolder};
 pub use sheet::Sheet;
@@ -44,6 +44,9 @@ pub struct Arguments {
     /// Train the body, too, after this many epochs of the head alone
     #[arg(long, value_name = "EPOCHS", requires = "weights")]
     unfreeze_after: Option<u64>,
+    /// Adam's learning rate
+    #[arg(long, default_value_t = 1e-3)]
+    rate: f64,
     /// The body's learning rate once it is trained
     #[arg(long, default_value_t = 1e-5)]
     body_rate: f64,
@@ -68,6 +71,9 @@ pub struct Arguments {
     /// How many threads; the results do not depend on it [default: one a core]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
+    /// What computes: cpu, or a card such as cuda:0
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// The folder to leave [default: runs/NETWORK, or runs/NETWORK-2 and so on]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -103,8 +109,6 @@ impl Network {
 
 /// Samples in a batch.
 const BATCH: usize = 32;
-/// Of Adam.
-const RATE: f64 = 1e-3;
 
 fn side(text: &str) -> Result<usize, String> {
     let side = text.parse().ok().filter(|side| (32..=1024).contains(side) && side % 32 == 0);
@@ -118,7 +122,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if (arguments.network == Network::Vgg16) != arguments.weights.is_some() {
         return Err("--weights FILE belongs to vgg16, and vgg16 needs it".into());
     }
-    let task = Task::new(&arguments)?;
+    let device = device(&arguments.device)?;
+    let task = Task::new(&arguments, device)?;
     let name = arguments.network.name();
     let path = arguments.out.clone().unwrap_or_else(|| RunFolder::fresh(&name));
     let folder = RunFolder::create(path)?;
@@ -140,8 +145,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 /// All epochs, each saved as it ends.
 fn train(task: &Task, arguments: &Arguments, folder: &RunFolder) -> Result<Vec<Epoch>, Failure> {
     let body = |parameter: &Parameter| task.body.iter().any(|own| own.id() == parameter.id());
-    let optimizer =
-        Optimizer::new(&*task.net, Adam::new(RATE)).group(Adam::new(arguments.body_rate), body);
+    let optimizer = Optimizer::new(&*task.net, Adam::new(arguments.rate))
+        .group(Adam::new(arguments.body_rate), body);
     let mut trainer = Trainer::with(&*task.net, optimizer, arguments.seed);
     let epochs = arguments.epochs.unwrap_or(arguments.network.epochs());
     let title = format!("{}, seed {}", arguments.network.name(), arguments.seed);
@@ -172,15 +177,15 @@ fn one_epoch(
         ),
     };
     bar.set_prefix(format!("epoch {}/{epochs}", trainer.epochs() + 1));
-    let on_cpu = |batch: striate::data::Result<striate::data::Batch>| batch?.to(&Device::cpu());
-    let train = trainer.epoch(loader.epoch(trainer.epochs()).map(on_cpu), |step: &Step| {
+    let placed = |batch: striate::data::Result<striate::data::Batch>| batch?.to(&task.device);
+    let train = trainer.epoch(loader.epoch(trainer.epochs()).map(placed), |step: &Step| {
         bar.set_message(format!("loss {:.4}", step.loss));
         bar.inc(1);
         true
     })?;
     bar.finish_and_clear();
     let held_out = Loader::new(&task.valid).batch(BATCH).epoch(0);
-    let valid = evaluate(&*task.net, Tensor::cross_entropy, held_out.map(on_cpu))?;
+    let valid = evaluate(&*task.net, Tensor::cross_entropy, held_out.map(placed))?;
     Ok(Epoch {
         epoch: trainer.epochs(),
         train_loss: train.loss(),

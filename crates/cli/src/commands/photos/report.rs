@@ -63,7 +63,7 @@ fn answers(task: &Task) -> Result<Vec<Answer>, Failure> {
     let classes = task.photos.classes();
     let mut answers = Vec::with_capacity(task.valid.len());
     for batch in Loader::new(&task.valid).batch(BATCH).epoch(0) {
-        let (samples, labels) = batch?.to(&Device::cpu())?;
+        let (samples, labels) = batch?.to(&task.device)?;
         let outputs = task.net.forward(&samples, &Pass::evaluate())?.softmax(1)?;
         let scores = outputs.to_vec()?;
         for (row, label) in scores.chunks_exact(outputs.shape()[1]).zip(labels.to_vec()?) {

@@ -19,6 +19,8 @@ pub struct Task {
     pub body: Vec<Parameter>,
     pub train: Arc<dyn Dataset>,
     pub valid: Arc<dyn Dataset>,
+    /// What computes.
+    pub device: Device,
     /// The photos behind `valid`.
     pub photos: HeldOut,
 }
@@ -60,7 +62,7 @@ impl HeldOut {
 }
 
 impl Task {
-    pub fn new(arguments: &Arguments) -> Result<Self, Failure> {
+    pub fn new(arguments: &Arguments, device: Device) -> Result<Self, Failure> {
         let photos = Photos::from_dir(&arguments.data, transforms(arguments, false)?)?;
         let classes = photos.classes().len().min(arguments.classes.unwrap_or(u32::MAX) as usize);
         if classes > BREEDS {
@@ -90,14 +92,16 @@ impl Task {
             Network::DogsVggNorm => (Box::new(dogs_vgg_norm(&init)?), Vec::new()),
             Network::Vgg16 => {
                 let net = pretrained(arguments, &init)?;
+                net.to_device(&device)?;
                 if let Some(cache) = &arguments.cache_features {
-                    let features = Features::cached(cache, &net.features, &photos)?;
+                    let features = Features::cached(cache, (&net.features, &device), &photos)?;
                     let (train, valid) = features.split(fifth, arguments.split)?;
                     return Ok(Task {
                         net: Box::new(net.head),
                         body: Vec::new(),
                         train: Arc::new(train),
                         valid: Arc::new(valid),
+                        device,
                         photos: held_out,
                     });
                 }
@@ -105,7 +109,9 @@ impl Task {
                 (Box::new(net), body)
             }
         };
-        Ok(Task { net, body, train: Arc::new(train), valid: Arc::new(valid), photos: held_out })
+        net.to_device(&device)?;
+        let (train, valid) = (Arc::new(train), Arc::new(valid));
+        Ok(Task { net, body, train, valid, device, photos: held_out })
     }
 }
 
