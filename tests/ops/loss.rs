@@ -192,8 +192,8 @@ fn distances() -> Vec<Entry> {
             ],
         )
         .refuses(
-            |d| zeros([2], d).smooth_l1(&zeros([2], d), 0.0, Reduction::Mean),
-            "smooth_l1: expected beta above zero, got 0",
+            |d| zeros([2], d).smooth_l1(&zeros([2], d), -1.0, Reduction::Mean),
+            "smooth_l1: expected beta above zero, got -1",
         )
         .refuses(
             |d| zeros([2], d).smooth_l1(&zeros([1], d), 1.0, Reduction::Mean),

@@ -10,6 +10,10 @@ pub trait Element: striate_conv::Element {
     fn as_f64(self) -> f64;
     /// From f64: floats round to nearest, integers towards zero, any non-zero is `true`.
     fn of_f64(value: f64) -> Self;
+    /// As i64: floats truncate and saturate, `false` is 0 and `true` 1.
+    fn as_i64(self) -> i64;
+    /// From i64, which f64 does not hold in full: floats round once, any non-zero is `true`.
+    fn of_i64(value: i64) -> Self;
 }
 
 /// What can be computed with and differentiated: f32 and f64.
@@ -19,7 +23,7 @@ pub trait Float: Element + striate_conv::Float {
 }
 
 macro_rules! element {
-    ($type:ty, $as_f64:expr, $of_f64:expr) => {
+    ($type:ty, $as_f64:expr, $of_f64:expr, $of_i64:expr) => {
         impl Element for $type {
             fn memory(backend: &dyn Backend) -> &dyn Memory<Self> {
                 backend
@@ -32,13 +36,21 @@ macro_rules! element {
             fn of_f64(value: f64) -> Self {
                 $of_f64(value)
             }
+
+            fn as_i64(self) -> i64 {
+                self as i64
+            }
+
+            fn of_i64(value: i64) -> Self {
+                $of_i64(value)
+            }
         }
     };
 }
-element!(f32, f64::from, |value| value as f32);
-element!(f64, |value| value, |value| value);
-element!(i64, |value| value as f64, |value| value as i64);
-element!(bool, |value| f64::from(u8::from(value)), |value| value != 0.0);
+element!(f32, f64::from, |value| value as f32, |value| value as f32);
+element!(f64, |value| value, |value| value, |value| value as f64);
+element!(i64, |value| value as f64, |value| value as i64, |value| value);
+element!(bool, |value| f64::from(u8::from(value)), |value| value != 0.0, |value| value != 0);
 
 impl Float for f32 {
     fn kernels(backend: &dyn Backend) -> &dyn Kernels<f32> {

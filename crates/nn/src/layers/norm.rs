@@ -98,18 +98,23 @@ impl<const N: usize, T: Float> BatchNorm<N, T> {
 
     /// Moves the running moments towards the batch's.
     fn follow(&self, moments: &Moments<T>, count: usize) -> Result<()> {
-        if count < 2 {
+        if count == 1 {
             return Err(Error::shape(
                 format!("batch_norm{N}d"),
                 "expected more than one value a channel in training",
             ));
+        }
+        self.batches.set(&(self.batches.tensor() + 1.0)?)?;
+        if count == 0 {
+            // An empty batch says nothing of the moments; like PyTorch's, it counts as one.
+            return Ok(());
         }
         let unbiased = (&moments.variance * (count as f64 / (count - 1) as f64))?;
         for (running, batch) in [(&self.mean, &moments.mean), (&self.variance, &unbiased)] {
             let old = running.tensor();
             running.set(&((&old * (1.0 - self.momentum))? + &(batch * self.momentum)?)?)?;
         }
-        self.batches.set(&(self.batches.tensor() + 1.0)?)
+        Ok(())
     }
 }
 

@@ -77,17 +77,23 @@ impl<T: Float> Tensor<T> {
         reduce(&self.difference("l1", target)?.abs()?, reduction)
     }
 
-    /// Squared error over `2 beta` below `beta`, absolute error less `beta / 2` above.
+    /// Squared error over `2 beta` below `beta`, absolute error less `beta / 2` above; [`Tensor::l1`] where `beta` is
+    /// zero.
     pub fn smooth_l1(&self, target: &Self, beta: f64, reduction: Reduction) -> Result<Self> {
+        if beta == 0.0 {
+            return reduce(&self.difference("smooth_l1", target)?.abs()?, reduction);
+        }
         positive("smooth_l1", "beta", beta)?;
-        let loss = self.difference("smooth_l1", target)?.two_sided(beta)? * (1.0 / beta);
-        reduce(&loss?, reduction)
+        reduce(
+            &self.difference("smooth_l1", target)?.two_sided("smooth_l1", [beta, beta])?,
+            reduction,
+        )
     }
 
     /// Half the squared error up to `delta`, then linear with slope `delta` (Huber 1964).
     pub fn huber(&self, target: &Self, delta: f64, reduction: Reduction) -> Result<Self> {
         positive("huber", "delta", delta)?;
-        reduce(&self.difference("huber", target)?.two_sided(delta)?, reduction)
+        reduce(&self.difference("huber", target)?.two_sided("huber", [delta, 1.0])?, reduction)
     }
 
     /// `-(t ln p + (1 - t) ln (1 - p))` for probabilities; as in PyTorch, each logarithm is at least -100, and the
@@ -139,12 +145,15 @@ impl<T: Float> Tensor<T> {
         ))
     }
 
-    /// `x^2 / 2` within `bound`, `bound (|x| - bound / 2)` beyond.
-    fn two_sided(&self, bound: f64) -> Result<Self> {
-        let size = self.abs()?;
-        let limit = Tensor::scalar(T::from_f64(bound), self.device())?;
-        let square = self.powf(2.0)?.affine(0.5, 0.0)?;
-        size.lt(&limit)?.choose(&square, &size.affine(bound, -0.5 * bound * bound)?)
+    /// `x^2 / (2 unit)` within `bound`, `bound (|x| - bound / 2) / unit` beyond: with `c = min(|x|, bound)` both are
+    /// `c / unit (|x| - c / 2)`. Its slope is `x / unit` with `x` limited to `bound`; a rule of its own, since the chain
+    /// rule would multiply an infinite square's slope with zero.
+    fn two_sided(&self, op: &'static str, [bound, unit]: [f64; 2]) -> Result<Self> {
+        let limited = move |low: f64, x: &Self| -> Result<Self> { x.clamp(low, bound)? / unit };
+        let x = self.detach();
+        let size = x.abs()?;
+        let loss = (limited(0.0, &size)? * (&size - size.clamp(0.0, bound)?.affine(0.5, 0.0)?)?)?;
+        Ok(loss.record(op, &[self], move |grad, _| Ok(vec![Some((grad * limited(-bound, &x)?)?)])))
     }
 }
 

@@ -6,7 +6,7 @@
 //! `weight / sqrt(var + eps) (g - sum(g) / n - h sum(g h) / n)`.
 
 use crate::backend::{AxisShape, ChannelAffine};
-use crate::{Error, Float, Result, Tensor};
+use crate::{Error, Float, Result, Shape, Tensor};
 
 /// Mean and biased variance of each channel.
 #[derive(Debug, Clone)]
@@ -83,10 +83,13 @@ impl<T: Float> Tensor<T> {
         eps: f64,
     ) -> Result<Self> {
         let fits = self.rank() >= 2 && groups > 0 && self.shape()[1].is_multiple_of(groups);
-        if !fits {
+        if !fits || self.shape()[1..].contains(&0) {
             return Err(Error::shape(
                 "group_norm",
-                format!("expected channels that {groups} groups divide, got {:?}", self.shape()),
+                format!(
+                    "expected channels that {groups} groups divide, none of them empty, got {:?}",
+                    self.shape()
+                ),
             ));
         }
         let rows = self.shape()[0] * groups;
@@ -148,15 +151,13 @@ impl<T: Float> Tensor<T> {
         eps: f64,
     ) -> Result<(Self, Moments<T>)> {
         let channels = [seen.axis];
-        let count = seen.outer * seen.inner;
-        if count == 0 {
-            return Err(Error::shape(
-                op,
-                format!("expected at least one element a channel, got {:?}", self.shape()),
-            ));
-        }
         let moments = match using {
             Normalization::Fixed(moments) => moments.clone(),
+            // The mean of nothing.
+            Normalization::Batch if self.is_empty() => {
+                let mean = Tensor::full(channels, T::NAN, self.device())?;
+                Moments { variance: mean.clone(), mean }
+            }
             Normalization::Batch => {
                 let (mean, variance) = self.kernels().channel_moments(self.storage(), seen)?;
                 Moments {
@@ -175,6 +176,10 @@ impl<T: Float> Tensor<T> {
                 ));
             }
         }
+        let parents: Vec<_> = [self].into_iter().chain(affine.into_iter().flatten()).collect();
+        if self.is_empty() {
+            return Ok((self.nothing_to_standardize(op, &parents)?, moments));
+        }
         let inverse = (&moments.variance + eps)?.powf(-0.5)?;
         let (scale, shift) = match affine.map(|[weight, bias]| (weight.detach(), bias.detach())) {
             Some((weight, bias)) => ((weight * &inverse)?, bias),
@@ -192,8 +197,18 @@ impl<T: Float> Tensor<T> {
             relu,
         };
         let y = rule.forward()?;
-        let parents: Vec<_> = [self].into_iter().chain(affine.into_iter().flatten()).collect();
         Ok((y.record(op, &parents, move |grad, needs| rule.backward(grad, needs)), moments))
+    }
+}
+
+impl<T: Float> Tensor<T> {
+    /// An empty batch stays what it is, and no parameter has a share in it.
+    fn nothing_to_standardize(&self, op: &'static str, parents: &[&Self]) -> Result<Self> {
+        let shapes: Vec<Shape> = parents.iter().map(|parent| parent.shape().into()).collect();
+        Ok(self.detach().record(op, parents, move |grad, _| {
+            let zeros = |shape| Tensor::zeros(shape, grad.device()).map(Some);
+            shapes.into_iter().map(zeros).collect()
+        }))
     }
 }
 

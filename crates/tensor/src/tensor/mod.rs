@@ -151,7 +151,8 @@ impl<T: Element> Tensor<T> {
         Ok(Self::from_storage(storage, self.0.shape.clone(), device))
     }
 
-    /// Converted element by element: floats round to nearest, towards integers truncate, non-zero is `true`.
+    /// Converted element by element, as Rust's `as` does it: floats round to nearest, towards integers truncate and
+    /// saturate (NaN is zero), non-zero is `true`.
     /// No gradient passes through a conversion, so a tracked tensor must be detached first.
     pub fn cast<U: Element>(&self) -> Result<Tensor<U>> {
         if self.is_tracked() {
@@ -161,8 +162,15 @@ impl<T: Element> Tensor<T> {
                 "expected a detached tensor: no gradient passes through a conversion",
             ));
         }
-        let wide = self.memory().widen(self.storage())?;
-        let storage = U::memory(self.device().backend()).narrow(&wide)?;
+        let memory = U::memory(self.device().backend());
+        let storage = match (T::DTYPE, U::DTYPE) {
+            // By way of f64 the first would lose bits, and the second be rounded twice.
+            (DType::I64, DType::I64 | DType::F32) if !self.device().is_meta() => {
+                let values = self.memory().download(self.storage())?;
+                memory.upload(Buffer::from_fn(self.len(), |i| U::of_i64(values[i].as_i64())))?
+            }
+            _ => memory.narrow(&self.memory().widen(self.storage())?)?,
+        };
         Ok(Tensor::from_storage(storage, self.0.shape.clone(), self.device()))
     }
 

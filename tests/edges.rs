@@ -1,0 +1,173 @@
+//! Where operations end: infinities, batches of nothing, numbers that a narrower type does not hold. What is expected
+//! is what PyTorch answers.
+
+use striate::nn::{Init, Module, Pass, layers::BatchNorm2d};
+use striate::tensor::ops::{CrossEntropy, Normalization, Reduction};
+use striate::tensor::{Device, Result, Tensor};
+
+const INF: f64 = f64::INFINITY;
+
+fn tensor(values: &[f64]) -> Tensor<f64> {
+    Tensor::from_slice(values, [values.len()], &Device::cpu()).unwrap()
+}
+
+/// The values of `f` and its gradients, with -7 for NaN, which equals nothing.
+fn values_and_slopes(
+    x: &[f64],
+    f: impl Fn(&Tensor<f64>, &Tensor<f64>) -> Result<Tensor<f64>>,
+) -> Result<[Vec<f64>; 2]> {
+    let x = tensor(x).tracked();
+    let y = f(&x, &Tensor::zeros(x.shape(), x.device())?)?;
+    let slopes = y.backward_with(&Tensor::ones(y.shape(), y.device())?)?;
+    let plain = |x: Vec<f64>| x.into_iter().map(|x| if x.is_nan() { -7.0 } else { x }).collect();
+    Ok([plain(y.to_vec()?), plain(slopes.get(&x).unwrap().to_vec()?)])
+}
+
+/// The square beyond the bound is not chosen, and yet an infinite one made the gradient NaN.
+#[test]
+fn losses_with_two_parts_keep_their_slope_at_infinity() -> Result<()> {
+    let x = [INF, -INF, 1e200, -1e308, 0.0, 2.0, -1.0, f64::NAN];
+    let huber = |bound| {
+        values_and_slopes(&x, move |x, zero| x.huber(zero, bound, Reduction::None)).unwrap()
+    };
+    let smooth_l1 = |beta| {
+        values_and_slopes(&x, move |x, zero| x.smooth_l1(zero, beta, Reduction::None)).unwrap()
+    };
+    assert_eq!(
+        huber(1.0),
+        [
+            vec![INF, INF, 1e200, 1e308, 0.0, 1.5, 0.5, -7.0],
+            vec![1.0, -1.0, 1.0, -1.0, 0.0, 1.0, -1.0, -7.0]
+        ]
+    );
+    assert_eq!(huber(2.0)[0], [INF, INF, 2e200, INF, 0.0, 2.0, 0.5, -7.0]);
+    assert_eq!(huber(1e300)[1], [1e300, -1e300, 1e200, -1e300, 0.0, 2.0, -1.0, -7.0]);
+    assert_eq!(
+        smooth_l1(2.0),
+        [
+            vec![INF, INF, 1e200, 1e308, 0.0, 1.0, 0.25, -7.0],
+            vec![1.0, -1.0, 1.0, -1.0, 0.0, 1.0, -0.5, -7.0]
+        ]
+    );
+    assert_eq!(smooth_l1(1e-300)[0], [INF, INF, 1e200, 1e308, 0.0, 2.0, 1.0, -7.0]);
+    assert_eq!(smooth_l1(0.0)[0], [INF, INF, 1e200, 1e308, 0.0, 2.0, 1.0, -7.0]);
+    Ok(())
+}
+
+/// The constant `bound^2 / 2` alone is too large for f32; the loss is not.
+#[test]
+fn a_large_bound_does_not_overflow() -> Result<()> {
+    let x = Tensor::from_slice(&[1e26f32, 3e38], [2], &Device::cpu())?;
+    let zero = Tensor::zeros([2], x.device())?;
+    assert_eq!(x.huber(&zero, 1e25, Reduction::None)?.to_vec()?, [f32::INFINITY; 2]);
+    let loss = x.smooth_l1(&zero, 1e25, Reduction::None)?.to_vec()?;
+    assert!((loss[0] - 9.5e25).abs() < 1e19 && loss[1] == 3e38, "{loss:?}");
+    Ok(())
+}
+
+type Loss = fn(&Tensor<f64>, &Tensor<f64>, Reduction) -> Result<Tensor<f64>>;
+
+#[test]
+fn the_mean_loss_of_nothing_is_nan_and_the_sum_zero() -> Result<()> {
+    let losses: [Loss; 7] = [
+        Tensor::mse,
+        Tensor::l1,
+        |x, t, reduction| x.smooth_l1(t, 1.0, reduction),
+        |x, t, reduction| x.huber(t, 1.0, reduction),
+        Tensor::bce,
+        Tensor::bce_with_logits,
+        Tensor::kl_div,
+    ];
+    let device = Device::cpu();
+    let target = Tensor::zeros([0, 3], &device)?;
+    for (number, loss) in losses.into_iter().enumerate() {
+        let x = Tensor::zeros([0, 3], &device)?.tracked();
+        for reduction in [Reduction::Mean, Reduction::Sum, Reduction::BatchMean] {
+            let y = loss(&x, &target, reduction)?;
+            let nothing = reduction != Reduction::Sum;
+            assert_eq!(y.item()?.is_nan(), nothing, "loss {number}, {reduction:?}");
+            assert_eq!(y.backward()?.get(&x).unwrap().shape(), [0, 3]);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn cross_entropy_of_nothing_is_as_empty() -> Result<()> {
+    let device = Device::cpu();
+    let weights = Some(Tensor::<f64>::ones([3], &device)?);
+    let variants = [
+        CrossEntropy::default(),
+        CrossEntropy { label_smoothing: 0.1, ..CrossEntropy::default() },
+        CrossEntropy { class_weights: weights, ..CrossEntropy::default() },
+        CrossEntropy { ignore_index: Some(0), ..CrossEntropy::default() },
+    ];
+    let shapes: [(&[usize], &[usize]); 3] =
+        [(&[0, 3], &[0]), (&[0, 3, 2], &[0, 2]), (&[2, 3, 0], &[2, 0])];
+    for (scores, labels) in shapes {
+        let labels = Tensor::<i64>::zeros(labels, &device)?;
+        for options in &variants {
+            let x = Tensor::<f64>::zeros(scores, &device)?.tracked();
+            let mean = x.cross_entropy_with(&labels, options)?;
+            assert!(mean.item()?.is_nan());
+            assert_eq!(mean.backward()?.get(&x).unwrap().shape(), scores);
+            let options = CrossEntropy { reduction: Reduction::Sum, ..options.clone() };
+            assert_eq!(x.cross_entropy_with(&labels, &options)?.item()?, 0.0);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn normalising_nothing_leaves_nothing_and_moves_nothing() -> Result<()> {
+    let device = Device::cpu();
+    let [weight, bias] = [1.0, 0.0].map(|value| Tensor::<f32>::full([4], value, &device));
+    let (weight, bias) = (weight?.tracked(), bias?.tracked());
+    let affine = Some([&weight, &bias]);
+    let x = Tensor::zeros([0, 4, 3, 3], &device)?.tracked();
+    let row = Tensor::zeros([2, 0, 4], &device)?.tracked();
+    let normalised = [
+        (&x, x.batch_norm(affine, Normalization::Batch, 1e-5)?.0),
+        (&x, x.group_norm(2, affine, 1e-5)?),
+        (&row, row.layer_norm(&[4], affine, 1e-5)?),
+    ];
+    for (x, y) in normalised {
+        assert_eq!(y.shape(), x.shape());
+        let gradients = y.sum(.., false)?.backward()?;
+        assert_eq!(gradients.get(x).unwrap().shape(), x.shape());
+        for parameter in [&weight, &bias] {
+            assert_eq!(gradients.get(parameter).unwrap().to_vec()?, [0.0; 4]);
+        }
+    }
+    let error = Tensor::<f32>::zeros([2, 4, 0], &device)?.group_norm(2, None, 1e-5).unwrap_err();
+    assert!(error.to_string().contains("none of them empty"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn an_empty_batch_counts_but_does_not_move_running_moments() -> Result<()> {
+    let norm: BatchNorm2d = BatchNorm2d::new(&Init::seed(1), 3)?;
+    let y = norm.forward(&Tensor::zeros([0, 3, 4, 4], &Device::cpu())?, &Pass::train(1, 0))?;
+    assert_eq!(y.shape(), [0, 3, 4, 4]);
+    let running: Vec<Vec<f32>> =
+        norm.running().iter().map(|value| value.tensor().to_vec()).collect::<Result<_>>()?;
+    assert_eq!(running, [vec![0.0; 3], vec![1.0; 3], vec![1.0]]);
+    let single = Tensor::zeros([1, 3, 1, 1], &Device::cpu())?;
+    assert!(norm.forward(&single, &Pass::train(1, 1)).is_err());
+    Ok(())
+}
+
+/// Not by way of f64, which holds whole numbers up to `2^53` only and rounds before f32 rounds again.
+#[test]
+fn whole_numbers_are_converted_exactly() -> Result<()> {
+    let numbers = [(1 << 53) + 1, -(1 << 53) - 1, i64::MAX, i64::MIN, 9_007_199_791_611_905];
+    let x = Tensor::from_slice(&numbers, [5], &Device::cpu())?;
+    assert_eq!(x.cast::<i64>()?.to_vec()?, numbers);
+    assert_eq!(x.cast::<f32>()?.to_vec()?, numbers.map(|number| number as f32));
+    assert_eq!(x.cast::<f64>()?.to_vec()?, numbers.map(|number| number as f64));
+    let floats = [-1.9, 1.9, f64::NAN, INF, -INF, 1e30, -0.0];
+    let x = tensor(&floats);
+    assert_eq!(x.cast::<i64>()?.to_vec()?, floats.map(|x| x as i64));
+    assert_eq!(x.cast::<bool>()?.to_vec()?, [true, true, true, true, true, true, false]);
+    Ok(())
+}
