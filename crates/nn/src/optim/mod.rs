@@ -159,13 +159,13 @@ impl<T: Float> Optimizer<T> {
 
 impl<T: Float> Slot<T> {
     fn step(&mut self, rule: &Rule, gradient: &Tensor<T>) -> Result<()> {
-        let needed = rule.needed();
+        let update = |fresh| rule.update(self.steps + 1, fresh);
+        let needed = update(false).state_len();
         let fresh = self.state.len() < needed;
         while self.state.len() < needed {
             self.state.push(Tensor::zeros(self.parameter.shape(), gradient.device())?);
         }
-        let update = rule.update(self.steps + 1, fresh);
-        self.parameter.update(&update, gradient, &mut self.state[..needed])?;
+        self.parameter.update(&update(fresh), gradient, &mut self.state[..needed])?;
         self.steps += 1;
         Ok(())
     }

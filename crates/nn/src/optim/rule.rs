@@ -89,15 +89,6 @@ impl Rule {
         }
     }
 
-    /// How many of [`Rule::tensors`] the next step uses.
-    pub(super) fn needed(&self) -> usize {
-        match self {
-            Rule::Sgd(sgd) => usize::from(sgd.momentum != 0.0),
-            Rule::Adam(_) => 2,
-            Rule::RmsProp(rmsprop) => 1 + usize::from(rmsprop.momentum != 0.0),
-        }
-    }
-
     /// The arithmetic of a parameter's `step`-th step, counted from 1; `fresh` if its state has just been made.
     pub(super) fn update(&self, step: u64, fresh: bool) -> Update {
         match self {
