@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use image::ImageReader;
 use image::imageops::FilterType;
+use image::{DynamicImage, ImageReader, Rgba};
 use serde::{Deserialize, Serialize};
 use striate::data::Images;
 use striate::models::{Entry, Recipe};
@@ -69,7 +69,7 @@ pub fn recipe(entry: &Entry) -> Result<Recipe, Failure> {
 pub fn picture(path: &Path, entry: &Entry, invert: bool) -> Result<Tensor, Failure> {
     // The format is what the bytes say, not what the name says.
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let mut picture = reader.map_err(named(path))?.decode().map_err(named(path))?;
+    let mut picture = opaque(reader.map_err(named(path))?.decode().map_err(named(path))?);
     if invert {
         picture.invert();
     }
@@ -89,4 +89,47 @@ pub fn picture(path: &Path, entry: &Entry, invert: bool) -> Result<Tensor, Failu
     });
     let shape = [1, channels, height, width];
     Ok(Tensor::from_vec(values.collect(), shape, &Device::cpu())?)
+}
+
+/// A picture as it looks on white paper: what is transparent shows the paper. Before anything is scaled, so that the
+/// hidden colours of transparent pixels do not bleed into their neighbours.
+fn opaque(picture: DynamicImage) -> DynamicImage {
+    if !picture.color().has_alpha() {
+        return picture;
+    }
+    let mut pixels = picture.into_rgba16();
+    for Rgba([colours @ .., alpha]) in pixels.pixels_mut() {
+        let (own, paper) = (u32::from(*alpha), u32::from(u16::MAX - *alpha));
+        for colour in colours {
+            // The sum is at most 65535 squared: a weighted mean of two numbers of 16 bits.
+            let mixed = u32::from(*colour) * own + u32::from(u16::MAX) * paper;
+            *colour = (mixed / u32::from(u16::MAX)) as u16;
+        }
+        *alpha = u16::MAX;
+    }
+    DynamicImage::ImageRgba16(pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{GrayAlphaImage, ImageBuffer, LumaA, RgbaImage};
+
+    /// Ink, hidden ink, and ink that half shows, in grey and in colour, with 8 bits and with 16.
+    #[test]
+    fn what_is_transparent_shows_white_paper() {
+        let grey = GrayAlphaImage::from_raw(3, 1, vec![0, 255, 0, 0, 0, 128]).unwrap();
+        let deep =
+            ImageBuffer::<LumaA<u16>, _>::from_raw(3, 1, vec![0, u16::MAX, 0, 0, 0, 128 * 257]);
+        let colour =
+            RgbaImage::from_raw(3, 1, vec![0, 0, 0, 255, 0, 0, 0, 0, 0, 0, 0, 128]).unwrap();
+        let pictures = [
+            DynamicImage::ImageLumaA8(grey),
+            DynamicImage::ImageLumaA16(deep.unwrap()),
+            DynamicImage::ImageRgba8(colour),
+        ];
+        for picture in pictures {
+            assert_eq!(opaque(picture).into_luma8().into_raw(), [0, 255, 127]);
+        }
+    }
 }

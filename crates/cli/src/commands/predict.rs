@@ -14,7 +14,7 @@ use crate::run::RunFolder;
 pub struct Arguments {
     /// The run folder
     run: PathBuf,
-    /// The picture, PNG, JPEG or GIF; it is scaled to the network's input
+    /// The picture, PNG, JPEG or GIF; it is scaled to the network's input, and what is transparent shows white
     picture: PathBuf,
     /// Invert the picture: the digits of MNIST are white on black
     #[arg(long)]
