@@ -1,9 +1,14 @@
 //! Where operations end: infinities, batches of nothing, numbers that a narrower type does not hold. What is expected
 //! is what PyTorch answers.
 
-use striate::nn::{Init, Module, Pass, layers::BatchNorm2d};
-use striate::tensor::ops::{CrossEntropy, Normalization, Reduction};
-use striate::tensor::{Device, Result, Tensor};
+use striate::data::{Images, Loader};
+use striate::nn::layers::{BatchNorm2d, Conv2d, Linear};
+use striate::nn::{Init, Module, Pass, Summary};
+use striate::tensor::ops::{
+    Corners, CrossEntropy, Interpolation, Normalization, PadMode, Reduction,
+};
+use striate::tensor::random::{Key, Purpose};
+use striate::tensor::{ConvSpec, Device, ErrorKind, PoolSpec, Result, Tensor};
 
 const INF: f64 = f64::INFINITY;
 
@@ -169,5 +174,110 @@ fn whole_numbers_are_converted_exactly() -> Result<()> {
     let x = tensor(&floats);
     assert_eq!(x.cast::<i64>()?.to_vec()?, floats.map(|x| x as i64));
     assert_eq!(x.cast::<bool>()?.to_vec()?, [true, true, true, true, true, true, false]);
+    Ok(())
+}
+
+/// What a call that must be refused says.
+fn refusal<T>(result: Result<T>) -> String {
+    result.err().expect("accepted").to_string()
+}
+
+#[test]
+fn shapes_that_broadcasting_or_joining_makes_too_large_are_refused() -> Result<()> {
+    // On one device there is no data, and on the other there are no elements.
+    let (meta, cpu) = (Device::meta(), Device::cpu());
+    let operands: [(&[usize], &[usize], &Device); 2] =
+        [(&[1 << 40, 1], &[1, 1 << 40], &meta), (&[0, 1, 1 << 40], &[0, 1 << 40, 1], &cpu)];
+    for (tall, wide, device) in operands {
+        let (tall, wide) = (Tensor::<f32>::zeros(tall, device)?, Tensor::zeros(wide, device)?);
+        assert!(refusal(tall.add(&wide)).starts_with("add: expected a shape that fits"));
+        assert!(refusal(tall.lt(&wide)).starts_with("compare: expected a shape that fits"));
+        let mask = tall.lt(&tall)?;
+        assert!(refusal(mask.choose(&tall, &wide)).starts_with("choose: expected a shape"));
+    }
+    let wide = Tensor::<f32>::zeros([0, 1 << 60], &cpu)?;
+    assert!(refusal(Tensor::cat(&[&wide; 16], 1)).starts_with("cat: expected a shape that fits"));
+    let long = Tensor::<f32>::zeros([1 << 40, 1], &meta)?;
+    let index = Tensor::zeros([1 << 30], &meta)?;
+    assert!(refusal(long.index_select(1, &index)).starts_with("index_select: expected a shape"));
+    let empty = Tensor::<f32>::zeros([1 << 40, 0], &cpu)?;
+    assert!(empty.group_norm(1 << 40, None, 1e-5).is_err());
+    let columns = Tensor::<f32>::zeros([1, 4, 1], &cpu)?;
+    assert!(columns.fold(&ConvSpec::new([usize::MAX; 2]), [2, 2]).is_err());
+    Ok(())
+}
+
+#[test]
+fn steps_as_wide_as_numbers_go_take_one_window() -> Result<()> {
+    let device = Device::cpu();
+    let x = Tensor::<f64>::ones([1, 1, 3, 3], &device)?.tracked();
+    let weight = Tensor::full([1, 1, 1, 1], 2.0, &device)?.tracked();
+    let wide = ConvSpec::new([1; 2]).stride([usize::MAX; 2]).dilation([usize::MAX; 2]);
+    let y = x.conv(&weight, None, &wide)?;
+    assert_eq!((y.shape(), y.item()?), (&[1, 1, 1, 1][..], 2.0));
+    let gradients = y.backward()?;
+    assert_eq!(gradients.get(&weight).unwrap().item()?, 1.0);
+    assert_eq!(gradients.get(&x).unwrap().sum(.., false)?.item()?, 2.0);
+    let pool = PoolSpec::new([2; 2]).stride([usize::MAX; 2]);
+    assert_eq!(x.max_pool(&pool)?.item()?, 1.0);
+    assert_eq!(x.avg_pool(&pool)?.backward()?.get(&x).unwrap().max(.., false)?.item()?, 0.25);
+    Ok(())
+}
+
+#[test]
+fn layers_summaries_and_data_of_impossible_sizes_are_refused() -> Result<()> {
+    let init = Init::seed(1);
+    assert!(Linear::<f32>::new(&init, usize::MAX, usize::MAX).is_err());
+    assert!(Conv2d::<f32>::new(&init, 1 << 40, 1 << 40, ConvSpec::new([1 << 40; 2])).is_err());
+    assert!(BatchNorm2d::<f32>::new(&init, usize::MAX).is_err());
+    let layer: Linear = Linear::new(&init, 784, 10)?;
+    let summary = Summary::new(&layer, &[1 << 48, 784])?;
+    assert!(summary.total_megabytes() > 1e11, "{summary}");
+    let meta = Device::meta();
+    let held: Vec<_> = (0..4).map(|_| Tensor::<f32>::zeros([1 << 60], &meta)).collect();
+    assert_eq!(held[3].as_ref().unwrap_err().kind(), ErrorKind::Memory);
+    let left = Tensor::<f32>::zeros([1 << 29, 1 << 29], &Device::meta())?;
+    left.matmul(&left)?;
+    for shape in [[1 << 60, 1, 1], [1 << 40, 1 << 40, 1]] {
+        assert!(Images::new(shape, vec![], vec![], vec!["any".into()]).is_err());
+    }
+    let two = Images::new([1, 1, 1], vec![1, 2], vec![0, 0], vec!["any".into()]).unwrap();
+    assert_eq!(Loader::new(&two).prefetch(usize::MAX).batch(1).epoch(0).count(), 2);
+    Ok(())
+}
+
+/// The system would rather end the process than say so later; what it does refuse must come back as an error.
+#[test]
+fn memory_that_there_is_not_is_an_error() -> Result<()> {
+    const HUGE: usize = 1 << 50;
+    let device = Device::cpu();
+    let error = Tensor::<f32>::zeros([HUGE], &device).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("full: expected memory for {HUGE} elements of f32, there is none")
+    );
+    assert_eq!(error.kind(), ErrorKind::Memory);
+    let x = Tensor::<f32>::ones([1, 1, 1], &device)?;
+    let key = Key::new(1, Purpose::Init);
+    let linear = Interpolation::Linear(Corners::Free);
+    let padded = ConvSpec::new([1]).padding([HUGE]);
+    let calls = [
+        ("arange", Tensor::arange(HUGE, &device)),
+        ("uniform", Tensor::uniform([HUGE], (0.0, 1.0), &key, &device)),
+        ("normal", Tensor::normal([HUGE], (0.0, 1.0), &key, &device)),
+        ("expand", x.expand([1, 1, HUGE])),
+        ("pad", x.pad(&[[0, HUGE]], PadMode::Zeros)),
+        ("pad", x.pad(&[[0, HUGE]], PadMode::Replicate)),
+        ("interpolate", x.interpolate([HUGE], Interpolation::Nearest)),
+        ("interpolate", x.interpolate([HUGE], linear)),
+        ("max_pool", x.adaptive_max_pool([HUGE])),
+        ("average_pool", x.adaptive_avg_pool([HUGE])),
+        ("unfold", x.unfold(&padded)),
+        ("conv", x.conv(&x, None, &padded)),
+    ];
+    for (op, result) in calls {
+        let error = result.unwrap_err();
+        assert_eq!((error.op(), error.kind()), (op, ErrorKind::Memory), "{error}");
+    }
     Ok(())
 }

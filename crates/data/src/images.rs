@@ -58,7 +58,8 @@ impl Images {
         classes: Vec<String>,
     ) -> Result<Self> {
         let problem = |problem| Err(DataError::argument("images", problem));
-        let len = shape.iter().try_fold(labels.len(), |n, &d| n.checked_mul(d));
+        let image = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        let len = image.and_then(|image| image.checked_mul(labels.len()));
         if shape.contains(&0) || len != Some(pixels.len()) {
             let (images, bytes) = (labels.len(), pixels.len());
             return problem(format!("{images} images of {shape:?} in {bytes} bytes"));
@@ -68,12 +69,13 @@ impl Images {
             let (label, classes) = (labels[index], classes.len());
             return problem(format!("sample {index} has label {label} of {classes} classes"));
         }
+        let mut tables = Vec::new();
+        if tables.try_reserve_exact(shape[0]).is_err() {
+            return problem(format!("no memory for the tables of {} channels", shape[0]));
+        }
+        tables.resize(shape[0], table(0.0, 1.0));
         let samples = Samples { pixels, labels, classes };
-        Ok(Self {
-            shape,
-            samples: Arc::new(samples),
-            tables: vec![table(0.0, 1.0); shape[0]].into(),
-        })
+        Ok(Self { shape, samples: Arc::new(samples), tables: tables.into() })
     }
 
     /// The same images with values `(x / 255 - mean) / std`, channel by channel.

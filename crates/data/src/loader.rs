@@ -305,7 +305,7 @@ impl Worker {
         let threads = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build();
         let pool = plan.loader.workers.map(threads);
         let pool = pool.transpose().map_err(|error| failed(&error))?;
-        let (sender, batches) = sync_channel(plan.loader.prefetch);
+        let (sender, batches) = sync_channel(plan.loader.prefetch.min(plan.count));
         let plan = Arc::clone(plan);
         let work = move || {
             for number in first..plan.count {

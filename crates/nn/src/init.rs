@@ -32,8 +32,9 @@ pub enum Distribution {
 
 impl Distribution {
     fn draw<T: Float>(self, shape: &[usize], key: &Key, device: &Device) -> Result<Tensor<T>> {
-        let taps: usize = shape.iter().skip(2).product();
-        let fan = |axis: usize| (shape.get(axis).copied().unwrap_or(1) * taps).max(1) as f64;
+        // In f64: a shape too large to exist is refused where the tensor is made, not here.
+        let taps: f64 = shape.iter().skip(2).map(|&size| size as f64).product();
+        let fan = |axis: usize| (shape.get(axis).map_or(1.0, |&size| size as f64) * taps).max(1.0);
         let (fan_in, fan_out) = (fan(1), fan(0));
         let uniform = |bound: f64| Tensor::uniform(shape, (-bound, bound), key, device);
         let normal = |std: f64| Tensor::normal(shape, (0.0, std), key, device);
@@ -117,8 +118,8 @@ impl Init {
         weight: &[usize],
         outputs: usize,
     ) -> Result<(Parameter<T>, Parameter<T>)> {
-        let fan_in: usize = weight[1..].iter().product();
-        let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
+        let fan_in: f64 = weight[1..].iter().map(|&size| size as f64).product();
+        let bound = 1.0 / fan_in.max(1.0).sqrt();
         let (weights, biases) = match self.weights {
             Some(distribution) => (distribution, Distribution::Constant(0.0)),
             None => (Distribution::LeCunUniform, Distribution::Uniform(-bound, bound)),

@@ -96,24 +96,24 @@ impl Summary {
     }
 
     /// Mebibytes of `elements`.
-    fn megabytes(&self, elements: usize) -> f64 {
-        (elements * self.element_size) as f64 / (1 << 20) as f64
+    fn megabytes(&self, elements: f64) -> f64 {
+        elements * self.element_size as f64 / (1 << 20) as f64
     }
 
     /// Mebibytes of the input.
     pub fn input_megabytes(&self) -> f64 {
-        self.megabytes(self.input.iter().product())
+        self.megabytes(volume(&self.input))
     }
 
     /// Mebibytes of all outputs and their gradients, as torchsummary estimates them.
     pub fn activation_megabytes(&self) -> f64 {
-        let outputs = self.rows.iter().map(|row| row.output.iter().product::<usize>());
-        self.megabytes(2 * outputs.sum::<usize>())
+        let outputs = self.rows.iter().map(|row| volume(&row.output));
+        self.megabytes(2.0 * outputs.sum::<f64>())
     }
 
     /// Mebibytes of the parameters.
     pub fn parameter_megabytes(&self) -> f64 {
-        self.megabytes(self.parameters)
+        self.megabytes(self.parameters as f64)
     }
 
     /// Mebibytes of all three.
@@ -168,4 +168,10 @@ impl fmt::Display for Summary {
         writeln!(f, "{thin}")?;
         write!(f, "Multiply-accumulates per sample: {}", grouped(self.macs))
     }
+}
+
+/// The number of elements of a shape, in f64: outputs that only the meta device can hold may add up to more than a
+/// whole number can.
+fn volume(shape: &[usize]) -> f64 {
+    shape.iter().map(|&size| size as f64).product()
 }

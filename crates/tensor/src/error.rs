@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Argument,
     /// A device that is missing, differs, or cannot do this.
     Device,
+    /// Memory that there is not.
+    Memory,
     /// A gradient that does not exist.
     Gradient,
     /// A file or its contents.
@@ -94,6 +96,11 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Renames errors of a kernel that serves many operations to the one that was asked for.
+pub(crate) fn named<T>(op: &str, result: Result<T>) -> Result<T> {
+    result.map_err(|error| Error::new(error.kind(), op, error.message()))
+}
 
 /// Adds what only the caller knows to an error on its way up.
 pub trait ErrorContext<T> {

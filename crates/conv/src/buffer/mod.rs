@@ -44,16 +44,27 @@ impl<T: Element> Buffer<T> {
     /// writing does not go unnoticed; `bool`, of which not every byte is valid, is always cleared.
     ///
     /// # Panics
-    /// Like [`Vec::with_capacity`], if the size in bytes exceeds `isize::MAX`.
+    /// If there is no memory for it. What a user asked the size of is made by [`Buffer::try_for_overwrite`].
     pub fn for_overwrite(len: usize) -> Self {
-        let bytes = len.checked_mul(size_of::<T>()).expect("capacity overflow");
-        let mut buffer = Self { block: Block::acquire(bytes), len, elements: PhantomData };
+        Self::try_for_overwrite(len).unwrap_or_else(|| panic!("no memory for {len} elements"))
+    }
+
+    /// The same, or `None` if the system has no memory for it.
+    ///
+    /// ```
+    /// use striate_conv::Buffer;
+    ///
+    /// assert!(Buffer::<f32>::try_for_overwrite(usize::MAX).is_none());
+    /// ```
+    pub fn try_for_overwrite(len: usize) -> Option<Self> {
+        let block = Block::acquire(len.checked_mul(size_of::<T>())?)?;
+        let mut buffer = Self { block, len, elements: PhantomData };
         if !any_bytes_are_valid::<T>() {
             buffer.fill_bytes(0);
         } else if cfg!(debug_assertions) {
             buffer.fill_bytes(0xff);
         }
-        buffer
+        Some(buffer)
     }
 
     /// A buffer of `len` copies of `value`.

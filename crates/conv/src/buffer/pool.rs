@@ -7,7 +7,7 @@
 //! A class never caches more blocks than were in use together, so the cache is bounded by what the
 //! program itself needed of each size. [`trim`] gives all of it back.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -79,23 +79,27 @@ unsafe impl Send for Block {}
 unsafe impl Sync for Block {}
 
 impl Block {
-    /// A block of at least `bytes` bytes: a cached one if there is one, else cleared new memory.
-    pub(super) fn acquire(bytes: usize) -> Self {
+    /// A block of at least `bytes` bytes: a cached one if there is one, else cleared new memory. `None` if the
+    /// system has none left even after all that is cached was returned to it.
+    pub(super) fn acquire(bytes: usize) -> Option<Self> {
         if bytes == 0 {
-            return Self { pointer: empty(), class: None };
+            return Some(Self { pointer: empty(), class: None });
         }
-        let class = class_of(bytes);
+        let class = class_of(bytes)?;
         let cached = lock(&FREE[class]).pop();
         let pointer = match cached {
             Some(Free(pointer)) => {
                 CACHED.fetch_sub(class_size(class), Ordering::Relaxed);
                 pointer
             }
-            None => allocate(class),
+            None => allocate(class).or_else(|| {
+                trim();
+                allocate(class)
+            })?,
         };
         let in_use = IN_USE.fetch_add(class_size(class), Ordering::Relaxed) + class_size(class);
         HIGH_WATER.fetch_max(in_use, Ordering::Relaxed);
-        Self { pointer, class: Some(class) }
+        Some(Self { pointer, class: Some(class) })
     }
 
     pub(super) fn pointer(&self) -> NonNull<u8> {
@@ -113,16 +117,18 @@ impl Drop for Block {
     }
 }
 
-/// The smallest class that holds `bytes > 0`.
-fn class_of(bytes: usize) -> usize {
-    assert!(bytes <= isize::MAX as usize, "capacity overflow");
+/// The smallest class that holds `bytes > 0`, unless there cannot be that many.
+fn class_of(bytes: usize) -> Option<usize> {
+    if bytes > isize::MAX as usize {
+        return None;
+    }
     let below = (bytes - 1).max(1);
     let octave = below.ilog2() as usize;
     if octave < SMALLEST_OCTAVE {
-        return 0;
+        return Some(0);
     }
     let quarter = (below >> (octave - 2)) % CLASSES_PER_OCTAVE;
-    (octave - SMALLEST_OCTAVE) * CLASSES_PER_OCTAVE + quarter + 1
+    Some((octave - SMALLEST_OCTAVE) * CLASSES_PER_OCTAVE + quarter + 1)
 }
 
 /// The size of a class's blocks in bytes.
@@ -135,13 +141,14 @@ fn layout(class: usize) -> Layout {
     Layout::from_size_align(class_size(class), ALIGNMENT).expect("capacity overflow")
 }
 
-/// A new block from the system, cleared so that it may be read.
-fn allocate(class: usize) -> NonNull<u8> {
-    let layout = layout(class);
+/// A new block from the system, cleared so that it may be read; `None` if it has none.
+fn allocate(class: usize) -> Option<NonNull<u8>> {
+    // The largest sizes round up to classes that nothing can address.
+    let layout = Layout::from_size_align(class_size(class), ALIGNMENT).ok()?;
     SYSTEM_ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
     // SAFETY: no class has size zero.
     let pointer = unsafe { alloc_zeroed(layout) };
-    NonNull::new(pointer).unwrap_or_else(|| handle_alloc_error(layout))
+    NonNull::new(pointer)
 }
 
 /// An aligned address to stand for no memory.
@@ -163,11 +170,11 @@ mod tests {
     #[test]
     fn classes_cover_their_sizes_tightly() {
         for bytes in (1..5000).chain([1 << 20, (1 << 20) + 1, 3 << 30, (1 << 62) + 1]) {
-            let class = class_of(bytes);
+            let class = class_of(bytes).unwrap();
             assert!(class_size(class) >= bytes, "{bytes}");
             assert!(class == 0 || class_size(class - 1) < bytes, "{bytes}");
             assert_eq!(class_size(class) % ALIGNMENT, 0);
         }
-        assert!(class_of(isize::MAX as usize) < CLASSES);
+        assert!(class_of(isize::MAX as usize).unwrap() < CLASSES);
     }
 }

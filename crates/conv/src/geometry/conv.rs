@@ -365,8 +365,16 @@ impl ConvShape {
         output * spec.stride[axis] + tap * spec.dilation[axis] - spec.padding[axis][0]
     }
 
-    /// Refuses tensors too large to address.
-    fn addressable(self) -> Result<Self, GeometryError> {
+    /// Refuses tensors too large to address, and cuts steps that lead past the padded input, which nothing takes, to
+    /// its size: kernels multiply them.
+    fn addressable(mut self) -> Result<Self, GeometryError> {
+        for (axis, &[before, after]) in self.spec.padding.iter().enumerate() {
+            let padded = checked_sum(&[self.input[axis], before, after])
+                .ok_or_else(|| overflow("padded input", &[self.input[axis], before, after]))?;
+            for step in [&mut self.spec.stride[axis], &mut self.spec.dilation[axis]] {
+                *step = (*step).min(padded);
+            }
+        }
         let [depth, height, width] = self.input;
         checked_len("input", &[self.batch, self.in_channels, depth, height, width])?;
         let [depth, height, width] = self.output;

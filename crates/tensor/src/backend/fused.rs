@@ -1,9 +1,9 @@
 //! Fused operations as compositions of required kernels: what every backend does until it overrides them,
 //! and what an override is tested against.
 
-use striate_conv::Buffer;
-
-use super::{AxisShape, Binary, ChannelAffine, Kernels, Reduce, Storage, Unary, Update, View};
+use super::{
+    AxisShape, Binary, ChannelAffine, Kernels, Reduce, Storage, Unary, Update, View, room,
+};
 use crate::{Float, Layout, Result};
 
 /// `op(a, b)` for two dense storages of one length.
@@ -54,7 +54,7 @@ pub(super) fn random<T: Float, K: Kernels<T> + ?Sized>(
     len: usize,
     fill: impl FnOnce(&mut [T]),
 ) -> Result<Storage<T>> {
-    let mut out = Buffer::for_overwrite(len);
+    let mut out = room("random", len)?;
     fill(&mut out);
     kernels.upload(out)
 }

@@ -25,7 +25,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Multiply-accumulates of matrix products and convolutions so far.
+    /// Multiply-accumulates of matrix products and convolutions so far. Saturates.
     pub fn macs(&self) -> u64 {
         self.macs.load(Relaxed)
     }
@@ -72,15 +72,22 @@ impl Meta {
     }
 
     fn sized<T: Element>(&self, len: usize) -> Result<Storage<T>> {
-        let bytes = (len * size_of::<T>()) as u64;
-        let held = self.ledger.bytes.fetch_add(bytes, Relaxed) + bytes;
-        self.ledger.peak.fetch_max(held, Relaxed);
+        let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
+        let add = |held: u64| held.checked_add(bytes);
+        let held = self.ledger.bytes.fetch_update(Relaxed, Relaxed, add).map_err(|held| {
+            let message =
+                format!("expected tensors that can be counted, got {bytes} bytes beside {held}");
+            Error::new(ErrorKind::Memory, "meta", message)
+        })?;
+        self.ledger.peak.fetch_max(held + bytes, Relaxed);
         let ledger = self.ledger.clone();
         Ok(Storage::new(len, Share { bytes, ledger }))
     }
 
     fn count(&self, macs: u64) {
-        self.ledger.macs.fetch_add(macs, Relaxed);
+        let add = |counted: u64| Some(counted.saturating_add(macs));
+        // Never fails, since `add` always has an answer.
+        let _ = self.ledger.macs.fetch_update(Relaxed, Relaxed, add);
     }
 }
 
@@ -169,7 +176,8 @@ impl<T: Float> Kernels<T> for Meta {
     }
 
     fn matmul(&self, shape: &MatmulShape, _: &Storage<T>, _: &Storage<T>) -> Result<Storage<T>> {
-        self.count((shape.batch * shape.m * shape.k * shape.n) as u64);
+        let sizes = [shape.batch, shape.m, shape.k, shape.n].map(|size| size as u64);
+        self.count(sizes.into_iter().fold(1, u64::saturating_mul));
         self.sized(shape.batch * shape.m * shape.n)
     }
 

@@ -22,7 +22,7 @@ use striate_conv::{Buffer, ConvShape, PoolShape};
 
 pub use crate::ops::Saved;
 use crate::random::Key;
-use crate::{Element, Float, Layout, Result};
+use crate::{Element, Error, ErrorKind, Float, Layout, Result};
 pub use storage::{Storage, View};
 
 /// Elementwise functions of one argument. Parameters are f64 and rounded to the element type.
@@ -454,6 +454,14 @@ impl Update {
             Update::RmsProp { momentum, .. } => 1 + usize::from(momentum != 0.0),
         }
     }
+}
+
+/// Host memory for `len` elements of what `op` returns, to be overwritten; an error if the system has none.
+pub fn room<T: Element>(op: &str, len: usize) -> Result<Buffer<T>> {
+    Buffer::try_for_overwrite(len).ok_or_else(|| {
+        let message = format!("expected memory for {len} elements of {}, there is none", T::DTYPE);
+        Error::new(ErrorKind::Memory, op, message)
+    })
 }
 
 /// A device: kernels for both float types, memory for all types.

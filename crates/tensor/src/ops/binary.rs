@@ -74,6 +74,7 @@ impl<T: Float> Tensor<T> {
     fn binary(&self, op: Binary, other: &Self) -> Result<Self> {
         self.device().expect_same(op.name(), other.device())?;
         let shape = shape::broadcast(op.name(), self.shape(), other.shape())?;
+        let shape = shape.checked::<T>(op.name())?;
         let layouts = [self, other].map(|x| x.layout().broadcast_to(&shape));
         let storage = self.kernels().binary(
             op,

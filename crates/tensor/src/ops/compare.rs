@@ -7,6 +7,7 @@ impl<T: Float> Tensor<T> {
     pub(crate) fn compare(&self, op: Compare, other: &Self) -> Result<Tensor<bool>> {
         self.expect_device("compare", other)?;
         let shape = shape::broadcast("compare", self.shape(), other.shape())?;
+        let shape = shape.checked::<T>("compare")?;
         let layouts = [self, other].map(|x| x.layout().broadcast_to(&shape));
         let storage = self.kernels().compare(
             op,
@@ -61,7 +62,7 @@ impl Tensor<bool> {
         a.expect_device("choose", b)?;
         self.expect_device("choose", a)?;
         let shape = shape::broadcast("choose", a.shape(), b.shape())?;
-        let shape = shape::broadcast("choose", self.shape(), &shape)?;
+        let shape = shape::broadcast("choose", self.shape(), &shape)?.checked::<T>("choose")?;
         let storage = a.kernels().choose(
             View::new(self.storage(), &self.layout().broadcast_to(&shape)),
             View::new(a.storage(), &a.layout().broadcast_to(&shape)),

@@ -1,7 +1,8 @@
 //! Resizing by interpolation, one axis after another: a picked neighbour, or the weighted mean of two. The
 //! gradient is that of picking and weighting.
 
-use crate::{Error, Float, Result, Shape, Tensor};
+use crate::backend::room;
+use crate::{Element, Error, Float, Result, Shape, Tensor};
 
 /// How values between samples are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +46,17 @@ impl<T: Float> Tensor<T> {
         })
     }
 
+    /// `count` values of `f` on this tensor's device.
+    fn tabulated<U: Element>(&self, count: usize, f: impl Fn(usize) -> U) -> Result<Tensor<U>> {
+        let mut values = room("interpolate", count)?;
+        values.iter_mut().enumerate().for_each(|(i, value)| *value = f(i));
+        Tensor::from_buffer(values, count, self.device())
+    }
+
     fn resize_nearest(&self, axis: usize, to: usize) -> Result<Self> {
         let from = self.shape()[axis];
         let source = |i: usize| (i as u128 * from as u128 / to as u128) as i64;
-        let index = Tensor::from_vec((0..to).map(source).collect(), to, self.device())?;
-        self.index_select(axis as isize, &index)
+        self.index_select(axis as isize, &self.tabulated(to, source)?)
     }
 
     fn resize_linear(&self, axis: usize, to: usize, corners: Corners) -> Result<Self> {
@@ -64,13 +71,13 @@ impl<T: Float> Tensor<T> {
         };
         let low = |i: usize| (position(i).floor() as usize).min(from - 1);
         let pick = |source: &dyn Fn(usize) -> usize| {
-            let index = (0..to).map(|i| source(i) as i64).collect();
-            self.index_select(axis as isize, &Tensor::from_vec(index, to, self.device())?)
+            let index = self.tabulated(to, |i| source(i) as i64)?;
+            self.index_select(axis as isize, &index)
         };
-        let weights = (0..to).map(|i| T::from_f64(position(i) - low(i) as f64)).collect();
+        let weights = self.tabulated(to, |i| T::from_f64(position(i) - low(i) as f64))?;
         let mut shape = vec![1; self.rank()];
         shape[axis] = to;
-        let weight = Tensor::from_vec(weights, shape, self.device())?;
+        let weight = weights.reshape(shape)?;
         let (left, right) = (pick(&low)?, pick(&|i| (low(i) + 1).min(from - 1))?);
         (1.0 - &weight)? * &left + (weight * right)?
     }

@@ -1,7 +1,7 @@
 //! Joining tensors along an axis, and taking them apart again.
 
 use crate::shape::resolve_axis;
-use crate::{Error, Float, Layout, Result, Tensor};
+use crate::{Error, Float, Layout, Result, Shape, Tensor};
 
 impl<T: Float> Tensor<T> {
     /// The tensors one after another along `axis`; all other sizes must agree.
@@ -28,18 +28,20 @@ impl<T: Float> Tensor<T> {
                 ));
             }
             starts.push(shape[axis]);
-            shape[axis] += tensor.shape()[axis];
+            shape[axis] = shape[axis].saturating_add(tensor.shape()[axis]);
         }
+        Shape::from(&shape[..]).checked::<T>("cat")?;
         let whole = Layout::dense(&shape);
         let window = |(&start, tensor): (&usize, &&Tensor<T>)| {
             whole.slice(axis, start, tensor.shape()[axis], 1)
         };
         let windows: Vec<Layout> = starts.iter().zip(tensors).map(window).collect();
         let parts: Vec<_> = windows.iter().cloned().zip(tensors.iter().copied()).collect();
-        let y = Tensor::written(&shape, &parts, T::ZERO)?;
+        let y = Tensor::written("cat", &shape, &parts, T::ZERO)?;
         Ok(y.record("cat", tensors, move |grad, needs| {
-            let part =
-                |(window, &need): (&Layout, &bool)| need.then(|| grad.gathered(window)).transpose();
+            let part = |(window, &need): (&Layout, &bool)| {
+                need.then(|| grad.gathered("cat", window)).transpose()
+            };
             windows.iter().zip(needs).map(part).collect()
         }))
     }

@@ -38,7 +38,7 @@ impl<T: Float> Tensor<T> {
             let tall = self.reshape([rows, k])?.matmul(other)?;
             return tall.reshape([a_batch, &[m, n]].concat());
         }
-        let batch = shape::broadcast("matmul", a_batch, b_batch)?;
+        let batch = shape::broadcast("matmul", a_batch, b_batch)?.checked::<T>("matmul")?;
         let left = self.expand([&batch[..], &[m, k]].concat())?;
         let right = other.expand([&batch[..], &[k, n]].concat())?;
         left.batched(&right, batch, [m, k, n])

@@ -1,5 +1,6 @@
 //! Padding. Constants are written around the tensor; the other modes pick along one axis after another.
 
+use crate::backend::room;
 use crate::{Error, Float, Layout, Result, Shape, Tensor};
 
 /// What stands in the margin.
@@ -58,8 +59,8 @@ impl<T: Float> Tensor<T> {
         for (axis, [before, _]) in (first..).zip(padding) {
             window = window.slice(axis, *before, self.shape()[axis], 1);
         }
-        let y = Tensor::written(&shape, &[(window.clone(), self)], T::from_f64(value))?;
-        Ok(y.record("pad", &[self], move |grad, _| Ok(vec![Some(grad.gathered(&window)?)])))
+        let y = Tensor::written("pad", &shape, &[(window.clone(), self)], T::from_f64(value))?;
+        Ok(y.record("pad", &[self], move |grad, _| Ok(vec![Some(grad.gathered("pad", &window)?)])))
     }
 
     fn pad_axis(&self, axis: usize, [before, after]: [usize; 2], mode: PadMode) -> Result<Self> {
@@ -78,6 +79,7 @@ impl<T: Float> Tensor<T> {
         }
         let mut padded = self.shape().to_vec();
         padded[axis] = size.saturating_add(before).saturating_add(after);
+        let count = padded[axis];
         Shape::from(padded).checked::<T>("pad")?;
         let size = size as isize;
         let source = |i: isize| match mode {
@@ -86,9 +88,10 @@ impl<T: Float> Tensor<T> {
             PadMode::Circular => i.rem_euclid(size),
             _ => i.clamp(0, size - 1),
         };
-        let indices: Vec<i64> =
-            (-(before as isize)..size + after as isize).map(|i| source(i) as i64).collect();
-        let index = Tensor::from_vec(indices, size as usize + before + after, self.device())?;
+        let mut indices = room("pad", count)?;
+        let cells = -(before as isize)..size + after as isize;
+        cells.zip(&mut indices[..]).for_each(|(i, index)| *index = source(i) as i64);
+        let index = Tensor::from_buffer(indices, count, self.device())?;
         self.index_select(axis as isize, &index)
     }
 }

@@ -1,8 +1,9 @@
 //! Picking along an axis by index.
 
 use crate::backend::{AxisShape, Pick};
+use crate::error::named;
 use crate::shape::resolve_axis;
-use crate::{Error, Float, Result, Tensor};
+use crate::{Error, Float, Result, Shape, Tensor};
 
 impl<T: Float> Tensor<T> {
     /// The slices of `axis` that `index` (one axis) lists; a slice may be listed more than once.
@@ -56,10 +57,8 @@ impl<T: Float> Tensor<T> {
         shape: Vec<usize>,
     ) -> Result<Self> {
         self.expect_device(op, index)?;
-        let storage = self
-            .memory()
-            .pick(&pick, self.storage(), index.storage())
-            .map_err(|error| Error::new(error.kind(), op, error.message()))?;
+        let shape = Shape::from(shape).checked::<T>(op)?;
+        let storage = named(op, self.memory().pick(&pick, self.storage(), index.storage()))?;
         let (y, index) = (self.sibling(storage, shape), index.clone());
         let from = self.shape().to_vec();
         Ok(y.record(op, &[self], move |grad, _| {

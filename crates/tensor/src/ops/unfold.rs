@@ -22,7 +22,7 @@ impl<T: Float> Tensor<T> {
     /// `[batch, channels, size..]`.
     pub fn fold<const N: usize>(&self, spec: &ConvSpec<N>, size: [usize; N]) -> Result<Self> {
         let op = format!("fold{N}d");
-        let taps = spec.kernel.iter().product::<usize>().max(1);
+        let taps = spec.kernel.iter().fold(1usize, |taps, &size| taps.saturating_mul(size)).max(1);
         let &[batch, rows, _] = self.shape() else {
             return Err(expected(&op, "[batch, channels * kernel, positions]", self));
         };

@@ -6,29 +6,31 @@
 use std::ops::Range;
 
 use crate::backend::View;
+use crate::error::named;
 use crate::shape::resolve_axis;
 use crate::{Axes, Element, Error, Float, Layout, Result, Shape, Tensor, shape};
 
 impl<T: Element> Tensor<T> {
     /// What `layout` visits of this tensor. Untracked.
-    pub(crate) fn gathered(&self, layout: &Layout) -> Result<Tensor<T>> {
-        let storage = self.memory().copy(View::new(self.storage(), layout))?;
+    pub(crate) fn gathered(&self, op: &str, layout: &Layout) -> Result<Tensor<T>> {
+        let storage = named(op, self.memory().copy(View::new(self.storage(), layout)))?;
         Ok(self.sibling(storage, layout.shape.clone()))
     }
 
     /// A copy with `source` written where `target` points. Untracked.
     pub(crate) fn written(
+        op: &str,
         shape: &[usize],
         parts: &[(Layout, &Tensor<T>)],
         fill: T,
     ) -> Result<Self> {
         let device = match parts {
             [(_, first), ..] => first.device().clone(),
-            [] => return Err(Error::shape("cat", "expected at least one tensor")),
+            [] => return Err(Error::shape(op, "expected at least one tensor")),
         };
-        let volume = Shape::from(shape).checked::<T>("cat")?.volume();
+        let volume = Shape::from(shape).checked::<T>(op)?.volume();
         let memory = T::memory(device.backend());
-        let mut storage = memory.fill(volume, fill)?;
+        let mut storage = named(op, memory.fill(volume, fill))?;
         for (target, source) in parts {
             memory.assign(&mut storage, target, View::new(source.storage(), &source.layout()))?;
         }
@@ -115,7 +117,7 @@ impl<T: Float> Tensor<T> {
                 format!("expected each of {} axes once, got {order:?}", self.rank()),
             ));
         }
-        let y = self.gathered(&self.layout().permute(&order))?;
+        let y = self.gathered("permute", &self.layout().permute(&order))?;
         Ok(y.record("permute", &[self], move |grad, _| {
             Ok(vec![Some(grad.permute(inverse.iter().map(|&i| i as isize).collect::<Vec<_>>())?)])
         }))
@@ -142,7 +144,7 @@ impl<T: Float> Tensor<T> {
         if *shape == *self.shape() {
             return Ok(self.clone());
         }
-        let y = self.gathered(&self.layout().broadcast_to(&shape))?;
+        let y = self.gathered("expand", &self.layout().broadcast_to(&shape))?;
         let from = self.shape().to_vec();
         Ok(y.record("expand", &[self], move |grad, _| Ok(vec![Some(grad.clone().sum_to(&from)?)])))
     }
@@ -161,10 +163,10 @@ impl<T: Float> Tensor<T> {
         }
         let count = range.len().div_ceil(step);
         let window = self.layout().slice(axis, range.start, count, step);
-        let y = self.gathered(&window)?;
+        let y = self.gathered("slice", &window)?;
         let shape = self.shape().to_vec();
         Ok(y.record("slice", &[self], move |grad, _| {
-            Ok(vec![Some(Tensor::written(&shape, &[(window, grad)], T::ZERO)?)])
+            Ok(vec![Some(Tensor::written("slice", &shape, &[(window, grad)], T::ZERO)?)])
         }))
     }
 
@@ -173,7 +175,7 @@ impl<T: Float> Tensor<T> {
         let axes = axes.into();
         let reversed = axes.resolve("flip", self.rank())?;
         let layout = reversed.iter().fold(self.layout(), |layout, &axis| layout.flip(axis));
-        let y = self.gathered(&layout)?;
+        let y = self.gathered("flip", &layout)?;
         Ok(y.record("flip", &[self], move |grad, _| Ok(vec![Some(grad.flip(axes)?)])))
     }
 }

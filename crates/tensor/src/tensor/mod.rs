@@ -6,7 +6,8 @@ mod interchange;
 use std::sync::Arc;
 
 use crate::autograd::{Needs, Node, VariableId};
-use crate::backend::{Kernels, Memory, Storage};
+use crate::backend::{Kernels, Memory, Storage, room};
+use crate::error::named;
 use crate::random::Key;
 use crate::{Device, Element, Error, Float, Layout, Result, Shape};
 use striate_conv::{Buffer, DType};
@@ -45,7 +46,9 @@ impl<T: Element> Tensor<T> {
 
     /// The same from a slice.
     pub fn from_slice(values: &[T], shape: impl Into<Shape>, device: &Device) -> Result<Self> {
-        Self::from_buffer(Buffer::from_slice(values), shape, device)
+        let mut buffer = room("from_vec", values.len())?;
+        buffer.copy_from_slice(values);
+        Self::from_buffer(buffer, shape, device)
     }
 
     /// The same from a pooled buffer, without copying.
@@ -167,7 +170,10 @@ impl<T: Element> Tensor<T> {
             // By way of f64 the first would lose bits, and the second be rounded twice.
             (DType::I64, DType::I64 | DType::F32) if !self.device().is_meta() => {
                 let values = self.memory().download(self.storage())?;
-                memory.upload(Buffer::from_fn(self.len(), |i| U::of_i64(values[i].as_i64())))?
+                let mut cast = room("cast", self.len())?;
+                let pairs = cast.iter_mut().zip(&values[..]);
+                pairs.for_each(|(cast, &value)| *cast = U::of_i64(value.as_i64()));
+                memory.upload(cast)?
             }
             _ => memory.narrow(&self.memory().widen(self.storage())?)?,
         };
@@ -239,7 +245,8 @@ impl<T: Float> Tensor<T> {
     /// `count` numbers from `0`, one apart.
     pub fn arange(count: usize, device: &Device) -> Result<Self> {
         Shape::from(count).checked::<T>("arange")?;
-        let values = Buffer::from_fn(count, |i| T::of_f64(i as f64));
+        let mut values = room("arange", count)?;
+        (0..).zip(&mut values[..]).for_each(|(i, value)| *value = T::of_i64(i));
         Self::from_buffer(values, count, device)
     }
 
@@ -251,7 +258,8 @@ impl<T: Float> Tensor<T> {
         device: &Device,
     ) -> Result<Self> {
         let shape = shape.into().checked::<T>("uniform")?;
-        let storage = T::kernels(device.backend()).uniform(key, shape.volume(), low, high)?;
+        let kernels = T::kernels(device.backend());
+        let storage = named("uniform", kernels.uniform(key, shape.volume(), low, high))?;
         Ok(Self::from_storage(storage, shape, device))
     }
 
@@ -263,7 +271,8 @@ impl<T: Float> Tensor<T> {
         device: &Device,
     ) -> Result<Self> {
         let shape = shape.into().checked::<T>("normal")?;
-        let storage = T::kernels(device.backend()).normal(key, shape.volume(), mean, std)?;
+        let kernels = T::kernels(device.backend());
+        let storage = named("normal", kernels.normal(key, shape.volume(), mean, std))?;
         Ok(Self::from_storage(storage, shape, device))
     }
 

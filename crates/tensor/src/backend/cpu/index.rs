@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use striate_conv::Buffer;
 
-use crate::backend::Pick;
+use crate::backend::{Pick, room};
 use crate::{Element, Error, Float, Result};
 
 /// Fails on the first index outside the axis.
@@ -31,7 +31,7 @@ fn row(pick: &Pick, index: &[i64], outer: usize, at: usize, column: usize) -> us
 pub(super) fn pick<T: Element>(pick: &Pick, x: &[T], index: &[i64]) -> Result<Buffer<T>> {
     check(pick, index)?;
     let (axis, inner) = (pick.from.axis, pick.from.inner);
-    let mut out = Buffer::for_overwrite(pick.len());
+    let mut out = room("pick", pick.len())?;
     if out.is_empty() {
         return Ok(out);
     }
@@ -53,7 +53,8 @@ pub(super) fn pick<T: Element>(pick: &Pick, x: &[T], index: &[i64]) -> Result<Bu
 pub(super) fn pick_gradient<T: Float>(pick: &Pick, grad: &[T], index: &[i64]) -> Result<Buffer<T>> {
     check(pick, index)?;
     let (axis, inner) = (pick.from.axis, pick.from.inner);
-    let mut out = Buffer::filled(pick.from.len(), T::ZERO);
+    let mut out = room("pick_gradient", pick.from.len())?;
+    out.fill(T::ZERO);
     if out.is_empty() || grad.is_empty() {
         return Ok(out);
     }

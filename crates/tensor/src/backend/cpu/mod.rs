@@ -17,7 +17,7 @@ use striate_conv::{Buffer, ConvShape, PoolShape, conv, pool, unfold};
 use self::strided::Walk;
 use super::{
     AxisShape, Backend, Binary, ChannelAffine, Compare, Extreme, Kernels, MatmulShape, Memory,
-    Pick, Reduce, Storage, Unary, Update, View,
+    Pick, Reduce, Storage, Unary, Update, View, room,
 };
 use crate::{Element, Float, Layout, Result};
 
@@ -33,9 +33,9 @@ fn stored<T: Element>(buffer: Buffer<T>) -> Result<Storage<T>> {
     Ok(Storage::new(buffer.len(), buffer))
 }
 
-/// A new buffer that `write` fills.
-fn output<T: Element>(len: usize, write: impl FnOnce(&mut [T])) -> Result<Storage<T>> {
-    let mut out = Buffer::for_overwrite(len);
+/// A new buffer that `write` fills, for what `op` returns.
+fn output<T: Element>(op: &str, len: usize, write: impl FnOnce(&mut [T])) -> Result<Storage<T>> {
+    let mut out = room(op, len)?;
     write(&mut out);
     stored(out)
 }
@@ -67,11 +67,14 @@ impl<T: Element> Memory<T> for Cpu {
     }
 
     fn download(&self, x: &Storage<T>) -> Result<Buffer<T>> {
-        host(x).cloned()
+        let x = host(x)?;
+        let mut copy = room("download", x.len())?;
+        copy.copy_from_slice(x);
+        Ok(copy)
     }
 
     fn fill(&self, len: usize, value: T) -> Result<Storage<T>> {
-        stored(Buffer::filled(len, value))
+        output("full", len, |out| out.fill(value))
     }
 
     fn assign(&self, storage: &mut Storage<T>, target: &Layout, source: View<T>) -> Result<()> {
@@ -93,7 +96,9 @@ impl<T: Element> Memory<T> for Cpu {
 
     fn copy(&self, source: View<T>) -> Result<Storage<T>> {
         let x = host(source.storage)?;
-        output(source.layout.len(), |out| strided::map(out, &Walk::new([source.layout]), x, |x| x))
+        output("copy", source.layout.len(), |out| {
+            strided::map(out, &Walk::new([source.layout]), x, |x| x)
+        })
     }
 
     fn pick(&self, pick: &Pick, x: &Storage<T>, index: &Storage<i64>) -> Result<Storage<T>> {
@@ -102,19 +107,23 @@ impl<T: Element> Memory<T> for Cpu {
 
     fn widen(&self, x: &Storage<T>) -> Result<Storage<f64>> {
         let x = host(x)?;
-        stored(Buffer::from_fn(x.len(), |i| x[i].as_f64()))
+        output("cast", x.len(), |out| {
+            out.iter_mut().zip(&x[..]).for_each(|(out, x)| *out = x.as_f64());
+        })
     }
 
     fn narrow(&self, x: &Storage<f64>) -> Result<Storage<T>> {
         let x = host(x)?;
-        stored(Buffer::from_fn(x.len(), |i| T::of_f64(x[i])))
+        output("cast", x.len(), |out| {
+            out.iter_mut().zip(&x[..]).for_each(|(out, &x)| *out = T::of_f64(x));
+        })
     }
 }
 
 impl<T: Float> Kernels<T> for Cpu {
     fn unary(&self, op: Unary, x: &Storage<T>) -> Result<Storage<T>> {
         let x = host(x)?;
-        output(x.len(), |out| elementwise::unary(op, out, x))
+        output(op.name(), x.len(), |out| elementwise::unary(op, out, x))
     }
 
     fn unary_gradient(
@@ -124,26 +133,26 @@ impl<T: Float> Kernels<T> for Cpu {
         grad: &Storage<T>,
     ) -> Result<Storage<T>> {
         let (saved, grad) = (host(saved)?, host(grad)?);
-        output(grad.len(), |out| elementwise::unary_gradient(op, out, saved, grad))
+        output(op.name(), grad.len(), |out| elementwise::unary_gradient(op, out, saved, grad))
     }
 
     fn binary(&self, op: Binary, a: View<T>, b: View<T>) -> Result<Storage<T>> {
         let (walk, len) = (Walk::new([a.layout, b.layout]), a.layout.len());
         let (a, b) = (host(a.storage)?, host(b.storage)?);
-        output(len, |out| elementwise::binary(op, out, &walk, a, b))
+        output(op.name(), len, |out| elementwise::binary(op, out, &walk, a, b))
     }
 
     fn compare(&self, op: Compare, a: View<T>, b: View<T>) -> Result<Storage<bool>> {
         let (walk, len) = (Walk::new([a.layout, b.layout]), a.layout.len());
         let (a, b) = (host(a.storage)?, host(b.storage)?);
-        output(len, |out| elementwise::compare(op, out, &walk, a, b))
+        output("compare", len, |out| elementwise::compare(op, out, &walk, a, b))
     }
 
     fn choose(&self, condition: View<bool>, a: View<T>, b: View<T>) -> Result<Storage<T>> {
         let walk = Walk::new([condition.layout, a.layout, b.layout]);
         let (len, condition) = (a.layout.len(), host(condition.storage)?);
         let sides = [host(a.storage)?.as_ref(), host(b.storage)?.as_ref()];
-        output(len, |out| elementwise::choose(out, &walk, condition, sides))
+        output("choose", len, |out| elementwise::choose(out, &walk, condition, sides))
     }
 
     fn reduce(
@@ -182,7 +191,7 @@ impl<T: Float> Kernels<T> for Cpu {
                 false => Matrix::row_major(data, [rows, columns]),
             }
         };
-        output(batch * m * n, |out| {
+        output("matmul", batch * m * n, |out| {
             if out.is_empty() {
                 return;
             }
@@ -213,7 +222,7 @@ impl<T: Float> Kernels<T> for Cpu {
     ) -> Result<Storage<T>> {
         let (input, weight) = (host(input)?, host(weight)?);
         let bias = bias.map(host).transpose()?.map(|bias| bias.as_ref());
-        output(shape.output_len(), |out| conv::forward(shape, input, weight, bias, out))
+        output("conv", shape.output_len(), |out| conv::forward(shape, input, weight, bias, out))
     }
 
     fn conv_input_gradient(
@@ -223,7 +232,9 @@ impl<T: Float> Kernels<T> for Cpu {
         weight: &Storage<T>,
     ) -> Result<Storage<T>> {
         let (grad, weight) = (host(grad)?, host(weight)?);
-        output(shape.input_len(), |out| conv::input_gradient(shape, grad, weight, out))
+        output("conv_input_gradient", shape.input_len(), |out| {
+            conv::input_gradient(shape, grad, weight, out)
+        })
     }
 
     fn conv_weight_gradient(
@@ -233,12 +244,14 @@ impl<T: Float> Kernels<T> for Cpu {
         grad: &Storage<T>,
     ) -> Result<Storage<T>> {
         let (input, grad) = (host(input)?, host(grad)?);
-        output(shape.weight_len(), |out| conv::weight_gradient(shape, input, grad, out))
+        output("conv_weight_gradient", shape.weight_len(), |out| {
+            conv::weight_gradient(shape, input, grad, out)
+        })
     }
 
     fn max_pool(&self, shape: &PoolShape, x: &Storage<T>) -> Result<(Storage<T>, Storage<i64>)> {
-        let mut out = Buffer::for_overwrite(shape.output_len());
-        let mut indices = Buffer::for_overwrite(shape.output_len());
+        let mut out = room("max_pool", shape.output_len())?;
+        let mut indices = room("max_pool", shape.output_len())?;
         pool::max_forward(shape, host(x)?, &mut out, &mut indices);
         Ok((stored(out)?, stored(indices)?))
     }
@@ -250,27 +263,31 @@ impl<T: Float> Kernels<T> for Cpu {
         indices: &Storage<i64>,
     ) -> Result<Storage<T>> {
         let (grad, indices) = (host(grad)?, host(indices)?);
-        output(shape.input_len(), |out| pool::max_backward(shape, grad, indices, out))
+        output("max_pool_gradient", shape.input_len(), |out| {
+            pool::max_backward(shape, grad, indices, out)
+        })
     }
 
     fn average_pool(&self, shape: &PoolShape, x: &Storage<T>) -> Result<Storage<T>> {
         let x = host(x)?;
-        output(shape.output_len(), |out| pool::average_forward(shape, x, out))
+        output("average_pool", shape.output_len(), |out| pool::average_forward(shape, x, out))
     }
 
     fn average_pool_gradient(&self, shape: &PoolShape, grad: &Storage<T>) -> Result<Storage<T>> {
         let grad = host(grad)?;
-        output(shape.input_len(), |out| pool::average_backward(shape, grad, out))
+        output("average_pool_gradient", shape.input_len(), |out| {
+            pool::average_backward(shape, grad, out)
+        })
     }
 
     fn unfold(&self, shape: &ConvShape, x: &Storage<T>) -> Result<Storage<T>> {
         let x = host(x)?;
-        output(unfold::columns_len(shape), |out| unfold::unfold(shape, x, out))
+        output("unfold", unfold::columns_len(shape), |out| unfold::unfold(shape, x, out))
     }
 
     fn fold(&self, shape: &ConvShape, columns: &Storage<T>) -> Result<Storage<T>> {
         let columns = host(columns)?;
-        output(shape.input_len(), |out| unfold::fold(shape, columns, out))
+        output("fold", shape.input_len(), |out| unfold::fold(shape, columns, out))
     }
 
     fn accumulate(&self, target: &mut Storage<T>, source: &Storage<T>) -> Result<()> {
