@@ -290,6 +290,37 @@ fn a_cards_pairs_agree_at_their_seams() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// A power multiplies its logarithm's error by the exponent. 8 units in the last place are what kernels/elementwise.ptx
+/// states, wherever the result is normal.
+#[test]
+fn a_cards_powers_keep_the_digits_of_their_logarithms() {
+    let Some(card) = card(striate_cuda::checked) else { return };
+    let kernels = <f32 as Float>::kernels(card.backend());
+    let upload = |x: &[f32]| kernels.upload(striate::conv::Buffer::from_slice(x)).unwrap();
+    let bases = [1e-41, 3e-30, 1e-3, 0.5, 0.7, 0.71, 0.999, 1.000_1, 1.4, 1.42, 2.0, 37.0, 3e38];
+    let powers = [-100.0, -30.3, -2.0, -0.9, 0.5, 0.99, 1.0, 1.7, 3.0, 20.0, 127.5];
+    let check = |base: f32, power: f32, found: f32| {
+        let expected = f64::from(base).powf(power.into());
+        if (expected as f32).is_normal() {
+            let error = (f64::from(found) / expected - 1.0).abs();
+            let allowed = 8.0 * f64::from(f32::EPSILON);
+            assert!(error <= allowed, "{base}^{power}: {found}, expected {expected}");
+        }
+    };
+    for power in powers {
+        let y = kernels.unary(Unary::Pow(power.into()), &upload(&bases)).unwrap();
+        let layout = |stride| Layout { shape: vec![bases.len()], strides: vec![stride], offset: 0 };
+        let (x, exponent) = (upload(&bases), upload(&[power]));
+        let (row, single) = (layout(1), layout(0));
+        let pair = [View::new(&x, &row), View::new(&exponent, &single)];
+        let z = kernels.binary(Binary::Pow, pair[0], pair[1]).unwrap();
+        for result in [y, z] {
+            let found = kernels.download(&result).unwrap().to_vec();
+            bases.iter().zip(found).for_each(|(base, found)| check(*base, power, found));
+        }
+    }
+}
+
 #[test]
 fn a_card_draws_the_processors_bits() {
     let Some(card) = card(striate_cuda::checked) else { return };

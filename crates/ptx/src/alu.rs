@@ -2,8 +2,8 @@
 //! warp.
 //!
 //! The table is the list of what this interpreter knows: a pair that is not in it is refused when
-//! the module is loaded. Approximate instructions (`ex2.approx` and its like) are computed in
-//! double precision and rounded once, so a kernel's test must allow for the hardware's error.
+//! the module is loaded. Approximate instructions (`ex2.approx` and its like) err as much as
+//! [`approximate`] says, or, on request, are rounded once.
 
 #![allow(
     clippy::double_comparisons,
@@ -13,6 +13,7 @@
     reason = "comparisons are spelt for their answer to a NaN, and one text serves both floats"
 )]
 
+use crate::approximate;
 use crate::convert::fused;
 use crate::instruction::{Class, LANES, Lanes, Rounding, Type, WarpFn};
 
@@ -161,8 +162,14 @@ macro_rules! vectorized {
 }
 
 /// The function for an arithmetic instruction. `name` is the opcode with the modifiers that
-/// change the result, such as `mul.lo` or `rcp.approx`.
-pub(crate) fn arithmetic(name: &str, ty: Type) -> Option<WarpFn> {
+/// change the result, such as `mul.lo` or `rcp.approx`; `exact` rounds approximations once.
+pub(crate) fn arithmetic(name: &str, ty: Type, exact: bool) -> Option<WarpFn> {
+    if ty == Type::F32
+        && !exact
+        && let Some(run) = inexact(name)
+    {
+        return Some(run);
+    }
     if ty.is_float() { float(name, ty) } else { integer(name, ty).or_else(|| bitwise(name, ty)) }
 }
 
@@ -219,6 +226,23 @@ fn single(name: &str) -> Option<WarpFn> {
         "tanh.approx" => op!(f32; |a| f64::from(a).tanh() as f32),
         "sin.approx" => op!(f32; |a| f64::from(a).sin() as f32),
         "cos.approx" => op!(f32; |a| f64::from(a).cos() as f32),
+        _ => None,
+    }
+}
+
+/// Approximate instructions as the documentation of cards allows them to err.
+fn inexact(name: &str) -> Option<WarpFn> {
+    match name {
+        "rcp.approx" => op!(f32; |a| approximate::rcp(a)),
+        "sqrt.approx" => op!(f32; |a| approximate::sqrt(a)),
+        "rsqrt.approx" => op!(f32; |a| approximate::rsqrt(a)),
+        "div.approx" => op!(f32; |a, b| approximate::div_limited(a, b)),
+        "div.full" => op!(f32; |a, b| approximate::div(a, b)),
+        "ex2.approx" => op!(f32; |a| approximate::ex2(a)),
+        "lg2.approx" => op!(f32; |a| approximate::lg2(a)),
+        "tanh.approx" => op!(f32; |a| approximate::tanh(a)),
+        "sin.approx" => op!(f32; |a| approximate::sin(a)),
+        "cos.approx" => op!(f32; |a| approximate::cos(a)),
         _ => None,
     }
 }

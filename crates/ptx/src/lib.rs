@@ -42,6 +42,7 @@
 
 mod access;
 mod alu;
+mod approximate;
 mod checks;
 mod convert;
 mod copies;

@@ -44,6 +44,8 @@ pub(crate) struct Names {
     pub target: Option<u32>,
     /// The version of PTX that the module is written in, if it says so.
     pub version: Option<f64>,
+    /// Whether approximate instructions are rounded once.
+    pub exact: bool,
     scopes: Vec<HashMap<String, (Reg, Type)>>,
     constants: HashMap<u64, Reg>,
     specials: HashMap<Special, Reg>,
@@ -93,21 +95,26 @@ impl Names {
     }
 
     /// What a word in an operand stands for.
-    pub fn lookup(&self, word: &str) -> Operand {
+    pub fn lookup(&self, word: &str) -> Result<Operand, String> {
         if word == "_" {
-            return Operand::Sink;
+            return Ok(Operand::Sink);
+        }
+        if let Some((hidden, _)) = word.split_once('.')
+            && self.scopes.iter().any(|scope| scope.contains_key(hidden))
+        {
+            return Err(format!("`{word}`: the declared register `{hidden}` has no parts"));
         }
         if let Some((reg, ty)) = self.scopes.iter().rev().find_map(|scope| scope.get(word)) {
-            return Operand::Reg(*reg, *ty);
+            return Ok(Operand::Reg(*reg, *ty));
         }
         if let Some(symbol) = self.symbols.get(word) {
-            return Operand::Symbol(*symbol);
+            return Ok(Operand::Symbol(*symbol));
         }
-        match special(word) {
+        Ok(match special(word) {
             Some(Ok(special)) => Operand::Special(special),
             Some(Err(value)) => Operand::Int(value),
             None => Operand::Word(word.to_owned()),
-        }
+        })
     }
 
     pub fn constant(&mut self, bits: u64) -> Result<Reg, String> {

@@ -30,11 +30,23 @@ pub struct Module {
 
 impl Module {
     /// Loads PTX text; `file` is the name that errors and faults give.
+    ///
+    /// Approximate instructions such as `ex2.approx` will be wrong by as much as NVIDIA documents,
+    /// so that a kernel which stands that here stands it on a card.
     pub fn parse(file: &str, text: &str) -> Result<Self, ParseError> {
+        Self::load(file, text, false)
+    }
+
+    /// The same, but approximate instructions are computed in double precision and rounded once.
+    pub fn parse_exact(file: &str, text: &str) -> Result<Self, ParseError> {
+        Self::load(file, text, true)
+    }
+
+    fn load(file: &str, text: &str, exact: bool) -> Result<Self, ParseError> {
         let tokens = lex(file, text)?;
         let module = Self { file: file.into(), ..Self::default() };
-        let mut parser =
-            Parser { module, tokens, at: 0, symbols: HashMap::new(), shared: 0, version: None };
+        let (symbols, version) = (HashMap::new(), None);
+        let mut parser = Parser { module, tokens, at: 0, symbols, shared: 0, version, exact };
         match parser.module() {
             Ok(()) => Ok(parser.module),
             Err((line, message)) => Err(ParseError { file: file.into(), line, message }),
@@ -57,6 +69,7 @@ struct Parser {
     /// Bytes of shared arrays declared outside kernels.
     shared: usize,
     version: Option<f64>,
+    exact: bool,
 }
 
 /// `.align`, type, name and size of a declared array.
@@ -280,6 +293,7 @@ impl Parser {
         let kernel = Kernel { name, static_shared: self.shared, ..Kernel::default() };
         let mut names = Names::new(kernel, self.symbols.clone());
         (names.target, names.version) = (self.module.target, self.version);
+        names.exact = self.exact;
         if self.eat('(') && !self.eat(')') {
             loop {
                 self.param(&mut names)?;
@@ -388,7 +402,7 @@ impl Parser {
     fn guard(&mut self, names: &mut Names) -> Parsed<Guard> {
         let negated = self.eat('!');
         let word = self.word()?;
-        match names.lookup(&word) {
+        match self.wrap(names.lookup(&word))? {
             Operand::Reg(reg, Type::PRED) => Ok(Guard { reg, negated }),
             _ => self.fail(format!("`{word}` is not a predicate register")),
         }
@@ -455,7 +469,7 @@ impl Parser {
         let operand = match self.peek() {
             Some(Token::Int(v)) => Operand::Int(if negative { v.wrapping_neg() } else { *v }),
             Some(Token::Float(v)) => Operand::Float(if negative { -v } else { *v }),
-            Some(Token::Word(word)) if !negative => names.lookup(word),
+            Some(Token::Word(word)) if !negative => self.wrap(names.lookup(word))?,
             _ => return self.fail("expected an operand here"),
         };
         self.at += 1;

@@ -23,7 +23,7 @@ fn compute(instruction: &str, result: u32, operands: &[(u32, u64)]) -> u64 {
             ret;
         }}"
     );
-    let module = Module::parse("k.ptx", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let module = Module::parse_exact("k.ptx", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let mut memory = Memory::new();
     let values: Vec<u64> = operands.iter().map(|(_, value)| *value).collect();
     let from = memory.upload(&values).unwrap();
@@ -230,7 +230,7 @@ fn compares(name: &str, a: (u32, u64), b: (u32, u64)) -> bool {
          selp.u32 %r, 1, 0, %q; st.global.u32 [%out+4], %r; }}",
         a.1, b.1
     );
-    let module = Module::parse("k.ptx", &kernel).unwrap();
+    let module = Module::parse_exact("k.ptx", &kernel).unwrap();
     let mut memory = Memory::new();
     let out = memory.alloc(8).unwrap();
     module.launch(&mut memory, "k", [1; 3], [1; 3], 0, &[out.into()]).unwrap();
@@ -293,7 +293,7 @@ fn warp(body: &str) -> Vec<u32> {
             st.global.u32 [%at], %r;
         }}"
     );
-    let module = Module::parse("k.ptx", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let module = Module::parse_exact("k.ptx", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let mut memory = Memory::new();
     let out = memory.alloc(128).unwrap();
     let launched = module.launch(&mut memory, "k", [1; 3], [32, 1, 1], 512, &[out.into()]);

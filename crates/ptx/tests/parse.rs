@@ -84,6 +84,8 @@ fn what_a_card_refuses_is_refused_here() {
         // Parsing error; immediate addresses allowed only for .local.
         "ld.global.f32 %f0, [%d-4];",
         "ld.global.f32 %f0, [64];",
+        // Unknown video selector: the declared register hides the special one.
+        ".reg .u32 %tid; mov.u32 %r0, %tid.x;",
         // Unexpected instruction types.
         "and.u32 %r0, %r1, %r2;",
         "not.s32 %r0, %r1;",

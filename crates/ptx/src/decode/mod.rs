@@ -244,7 +244,7 @@ impl Decoder<'_> {
         if name == "tanh.approx" {
             self.since(75)?;
         }
-        let run = alu::arithmetic(&name, ty);
+        let run = alu::arithmetic(&name, ty, self.names.exact);
         if run.is_none() {
             return self.fail("this instruction or type is not supported");
         }
@@ -319,7 +319,7 @@ impl Decoder<'_> {
             }
             _ => {
                 let (dst, src) = (self.dst(ty)?, self.src(ty)?);
-                self.alu(alu::arithmetic("mov", ty), dst, [src; 3], false, false)
+                self.alu(alu::arithmetic("mov", ty, true), dst, [src; 3], false, false)
             }
         }
     }
@@ -343,7 +343,7 @@ impl Decoder<'_> {
             return self.fail("addresses are of .u64");
         }
         let (dst, src) = (self.dst(Type::U64)?, self.src(Type::U64)?);
-        self.alu(alu::arithmetic("mov", ty), dst, [src; 3], false, false)
+        self.alu(alu::arithmetic("mov", ty, true), dst, [src; 3], false, false)
     }
 
     fn cvt(&mut self) -> Decoded<Op> {
