@@ -120,3 +120,22 @@ fn a_card_that_is_not_there_is_an_error() {
     let error = striate_cuda::device(99).unwrap_err().to_string();
     assert!(error.starts_with("cuda: expected a card with the number 99, found "), "{error}");
 }
+
+/// Every block of PTX in docs/kernels.md stands, line for line, in the kernel file that the text before it named last.
+#[test]
+fn the_document_on_kernels_quotes_them() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let document = read("docs/kernels.md");
+    let mut parts = document.split("```ptx\n");
+    let mut before = parts.next().unwrap();
+    let (mut file, mut quotes) = (None, 0);
+    for part in parts {
+        let named = before.split('`').filter(|word| word.ends_with(".ptx"));
+        file = named.last().map(|name| read(&format!("kernels/{name}"))).or(file);
+        let (quote, after) = part.split_once("```").expect("a block ends");
+        assert!(file.as_ref().is_some_and(|text| text.contains(quote)), "not there:\n{quote}");
+        (before, quotes) = (after, quotes + 1);
+    }
+    assert!(quotes > 0);
+}
