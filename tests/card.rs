@@ -131,8 +131,8 @@ fn the_document_on_kernels_quotes_them() {
     let mut before = parts.next().unwrap();
     let (mut file, mut quotes) = (None, 0);
     for part in parts {
-        let named = before.split('`').filter(|word| word.ends_with(".ptx"));
-        file = named.last().map(|name| read(&format!("kernels/{name}"))).or(file);
+        let mut named = before.split('`').filter(|word| word.ends_with(".ptx"));
+        file = named.next_back().map(|name| read(&format!("kernels/{name}"))).or(file);
         let (quote, after) = part.split_once("```").expect("a block ends");
         assert!(file.as_ref().is_some_and(|text| text.contains(quote)), "not there:\n{quote}");
         (before, quotes) = (after, quotes + 1);

@@ -86,7 +86,7 @@ pub(crate) fn tanh(x: f32) -> f32 {
 fn wave(x: f32, exact: f64) -> f32 {
     let reach = match x.abs() {
         0.0 => 0.0,
-        ..=6.283_185 => 6.7e-7,
+        ..=std::f32::consts::TAU => 6.7e-7,
         _ => 3.7e-5,
     };
     moved(exact, Bound::Absolute(reach), x.to_bits())
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     /// Of many operands, the largest error up and down as a share of what is allowed.
-    fn extremes(found: fn(f32) -> f32, exact: fn(f64) -> (f64, f64)) -> [f64; 2] {
+    fn extremes(found: Found, exact: Exact) -> [f64; 2] {
         let mut extremes = [0.0_f64; 2];
         for i in 1..4000_u32 {
             let x = 0.003 * i as f32;
@@ -131,9 +131,13 @@ mod tests {
         extremes
     }
 
+    /// What is tested; the exact value and the error that is allowed.
+    type Found = fn(f32) -> f32;
+    type Exact = fn(f64) -> (f64, f64);
+
     #[test]
     fn errors_fill_their_bounds_and_stay_inside() {
-        let cases: [(fn(f32) -> f32, fn(f64) -> (f64, f64)); 8] = [
+        let cases: [(Found, Exact); 8] = [
             (rcp, |x| (1.0 / x, 2_f64.powi(-23) / x)),
             (sqrt, |x| (x.sqrt(), 2_f64.powi(-23) * x.sqrt())),
             (rsqrt, |x| (1.0 / x.sqrt(), 2_f64.powf(-22.4) / x.sqrt())),
@@ -143,7 +147,9 @@ mod tests {
                 (x.log2(), 2_f64.powi(-22) * scale)
             }),
             (tanh, |x| (x.tanh(), 2_f64.powi(-11) * x.tanh())),
-            (sin, |x| (x.sin(), 2_f64.powf(if x <= 6.283_185 { -20.5 } else { -14.7 }))),
+            (sin, |x| {
+                (x.sin(), 2_f64.powf(if x <= std::f64::consts::TAU { -20.5 } else { -14.7 }))
+            }),
             (|x| div(x, 3.0), |x| (x / 3.0, 2_f64.powi(-22) * x / 3.0)),
         ];
         for (i, (found, exact)) in cases.into_iter().enumerate() {
