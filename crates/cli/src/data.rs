@@ -5,18 +5,66 @@ use std::path::{Path, PathBuf};
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageReader, Rgba};
 use serde::{Deserialize, Serialize};
-use striate::data::Images;
-use striate::models::{Entry, Recipe};
+use striate::data::{Images, Subset, torch_permutation};
+use striate::models::{Corpus, Entry, Recipe};
 use striate::prelude::*;
 
 use crate::{Failure, named};
 
-/// Where digits come from.
+/// The samples of a run.
+pub struct Samples {
+    /// What is trained on.
+    pub train: Subset<Images>,
+    /// What is looked at after every epoch.
+    pub valid: Subset<Images>,
+    /// What is looked at once, when training has ended; none if these are the images of `valid`.
+    pub test: Option<Images>,
+}
+
+/// The seed with which document 1 holds out a fifth.
+const SPLIT_SEED: u32 = 42;
+
+impl Samples {
+    /// Normalises the images as the recipe says, and holds out what its document holds out.
+    fn new(train: &Images, test: &Images, recipe: &Recipe) -> Result<Self, Failure> {
+        let prepare = |images: &Images| match recipe.normalize {
+            Some((mean, std)) => {
+                let channels = images.sample_shape()[0];
+                images.normalize(&vec![mean; channels], &vec![std; channels])
+            }
+            None => Ok(images.clone()),
+        };
+        let (train, test) = (prepare(train)?, prepare(test)?);
+        let all = |images: &Images| images.subset(0..images.len());
+        Ok(match recipe.corpus {
+            Corpus::Digits => Samples { train: all(&train)?, valid: all(&test)?, test: None },
+            Corpus::Cifar10 => {
+                let order = torch_permutation(SPLIT_SEED, train.len())?;
+                let (held_out, rest) = order.split_at(train.len() / 5);
+                Samples {
+                    train: train.subset(rest.iter().copied())?,
+                    valid: train.subset(held_out.iter().copied())?,
+                    test: Some(test),
+                }
+            }
+        })
+    }
+
+    /// The test images, or, where there are none apart, the held-out ones.
+    pub fn last(&self) -> Result<Subset<Images>, Failure> {
+        Ok(match &self.test {
+            Some(test) => test.subset(0..test.len())?,
+            None => self.valid.clone(),
+        })
+    }
+}
+
+/// Where the samples come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// The 10,000 that are part of the program.
     Shipped,
-    /// A folder with the four files of MNIST.
+    /// A folder with the four files of MNIST, or the six of CIFAR-10.
     Folder(PathBuf),
 }
 
@@ -28,21 +76,31 @@ impl Source {
         Ok(Source::Folder(std::path::absolute(&folder).map_err(named(&folder))?))
     }
 
-    /// Training and test images, normalised as the recipe says. Fails if either part is empty.
-    pub fn load(&self, recipe: &Recipe) -> Result<Mnist, Failure> {
-        let digits = match self {
-            Source::Shipped => Mnist::shipped()?,
-            Source::Folder(folder) => Mnist::from_dir(folder)?,
+    /// The samples that the recipe asks for. Fails if either part is empty.
+    pub fn load(&self, recipe: &Recipe) -> Result<Samples, Failure> {
+        let (train, test) = match (recipe.corpus, self) {
+            (Corpus::Digits, source) => {
+                let digits = match source {
+                    Source::Shipped => Mnist::shipped()?,
+                    Source::Folder(folder) => Mnist::from_dir(folder)?,
+                };
+                (digits.train, digits.test)
+            }
+            (Corpus::Cifar10, Source::Folder(folder)) => {
+                let photos = Cifar10::from_dir(folder)?;
+                (photos.train, photos.test)
+            }
+            (Corpus::Cifar10, Source::Shipped) => {
+                return Err("expected --data DIR, a folder with the binary version of CIFAR-10 \
+                            (cifar-10-binary.tar.gz, unpacked)"
+                    .into());
+            }
         };
-        let prepare = |images: Images| match recipe.normalize {
-            Some((mean, std)) => images.normalize(&[mean], &[std]),
-            None => Ok(images),
-        };
-        match [digits.train.len(), digits.test.len()] {
+        match [train.len(), test.len()] {
             [0, _] | [_, 0] => {
                 Err(format!("{self}: expected images to train on and to test on").into())
             }
-            _ => Ok(Mnist { train: prepare(digits.train)?, test: prepare(digits.test)? }),
+            _ => Samples::new(&train, &test, recipe),
         }
     }
 }
@@ -58,9 +116,8 @@ impl std::fmt::Display for Source {
 
 /// The recipe of a network, or an error that says there is none to be run.
 pub fn recipe(entry: &Entry) -> Result<Recipe, Failure> {
-    let make = entry.recipe.ok_or_else(|| {
-        format!("{} cannot be trained from here yet: its document's data is not MNIST", entry.name)
-    })?;
+    let make =
+        entry.recipe.ok_or_else(|| format!("{} cannot be trained from here yet", entry.name))?;
     Ok(make())
 }
 

@@ -40,6 +40,7 @@ mod loader;
 mod mnist;
 mod photo;
 mod photos;
+mod torch;
 mod transform;
 
 pub use cifar10::Cifar10;
@@ -51,4 +52,5 @@ pub use loader::{Batch, Batches, Loader};
 pub use mnist::Mnist;
 pub use photo::{Corners, Photo};
 pub use photos::Photos;
+pub use torch::torch_permutation;
 pub use transform::{IMAGENET, Transform, Transforms};

@@ -4,8 +4,8 @@ use striate_nn::{Init, Module};
 use striate_tensor::Result;
 
 use crate::{
-    Recipe, dogs_vgg, mnist_cnn, mnist_mlp, mnist_net, vgg4, vgg4_dilation, vgg4_large_filter,
-    vgg16,
+    Recipe, dogs_vgg, mnist_cnn, mnist_mlp, mnist_net, vgg4, vgg4_dilation, vgg4_dilation_same,
+    vgg4_large_filter, vgg16,
 };
 
 /// One network: what it is called, where it comes from, and what was published about it.
@@ -44,7 +44,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 25_474,
         published: "accuracy 0.7671 after 30 epochs",
         description: "four 3x3 convolutions with batch norm, each max-pooled",
-        recipe: None,
+        recipe: Some(|| Recipe::cifar10(1e-2)),
         build: |init| Ok(Box::new(vgg4(init)?)),
     },
     Entry {
@@ -55,8 +55,19 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 25_474,
         published: "accuracy 0.7979 after 30 epochs",
         description: "the same with dilation 1, 2, 4, 8 instead of pooling",
-        recipe: None,
+        recipe: Some(|| Recipe::cifar10(1e-2)),
         build: |init| Ok(Box::new(vgg4_dilation(init)?)),
+    },
+    Entry {
+        name: "vgg4-dilation-same",
+        document: 1,
+        input: PICTURES,
+        classes: 10,
+        parameters: 25_474,
+        published: "not in the document",
+        description: "the same with padding equal to the dilation: maps keep their size",
+        recipe: Some(|| Recipe::cifar10(1e-2)),
+        build: |init| Ok(Box::new(vgg4_dilation_same(init)?)),
     },
     Entry {
         name: "vgg4-large-filter",
@@ -66,7 +77,7 @@ pub const CATALOGUE: &[Entry] = &[
         parameters: 172_930,
         published: "accuracy 0.8144 after 30 epochs",
         description: "the same with kernels 3, 5, 7, 9 instead of pooling",
-        recipe: None,
+        recipe: Some(|| Recipe::cifar10(5e-3)),
         build: |init| Ok(Box::new(vgg4_large_filter(init)?)),
     },
     Entry {

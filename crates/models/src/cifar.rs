@@ -39,6 +39,12 @@ pub fn vgg4_dilation<T: Float>(init: &Init) -> Result<Sequential<T>> {
     four_blocks(init, false, |block| square(3, 1).dilation([1 << block; 2]))
 }
 
+/// 3x3 convolutions with dilation 1, 2, 4, 8 and padding to match, so maps keep their 32x32: what is left of the
+/// question when only pooling is taken away.
+pub fn vgg4_dilation_same<T: Float>(init: &Init) -> Result<Sequential<T>> {
+    four_blocks(init, false, |block| square(3, 1 << block).dilation([1 << block; 2]))
+}
+
 /// Kernels of 3, 5, 7, 9 and no pooling; padding keeps the size.
 pub fn vgg4_large_filter<T: Float>(init: &Init) -> Result<Sequential<T>> {
     four_blocks(init, false, |block| square(3 + 2 * block, 1 + block))

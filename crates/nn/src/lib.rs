@@ -17,6 +17,7 @@ pub mod optim;
 mod parameter;
 mod pass;
 pub mod schedule;
+mod smooth;
 mod summary;
 mod train;
 
@@ -26,5 +27,6 @@ pub use init::{Distribution, Init};
 pub use module::{Module, ModuleExt};
 pub use parameter::{Parameter, RunningValue};
 pub use pass::{Mode, Pass, Visit};
+pub use smooth::Smoothed;
 pub use summary::{Row, Summary};
 pub use train::{Evaluation, Loss, Step, Trainer, evaluate};

@@ -28,13 +28,13 @@ use striate_tensor::{Error, ErrorKind, Float, Result, Tensor};
 use crate::checkpoint::{Checkpoint, State, expect_own_paths, load_state, state};
 use crate::optim::{Optimizer, OptimizerState, Progress, Rule};
 use crate::schedule::Schedule;
-use crate::{Module, Pass};
+use crate::{Module, Pass, Smoothed};
 
 /// A loss of outputs `[batch, classes]` and labels `[batch]`, as a mean over the batch.
 pub type Loss<T> = fn(&Tensor<T>, &Tensor<i64>) -> Result<Tensor<T>>;
 
 /// Loss and hits over some samples.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The sum of the samples' losses.
     pub total_loss: f64,
@@ -80,6 +80,8 @@ pub struct Step {
     pub loss: f64,
     /// The learning rate that was used.
     pub lr: f64,
+    /// The loss averaged over the last steps, across epochs.
+    pub smoothed: f64,
     /// The samples of this epoch so far, as they were classified while training.
     pub so_far: Evaluation,
 }
@@ -94,11 +96,16 @@ pub struct Trainer<'a, T: Float = f32> {
 }
 
 /// Where a run stands, besides its tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Position {
     seed: u64,
     epoch: u64,
     step: u64,
+    /// Steps of the epoch that has begun, and what they saw.
+    begun: u64,
+    so_far: Evaluation,
+    smoothed: Smoothed,
 }
 
 impl<'a, T: Float> Trainer<'a, T> {
@@ -114,7 +121,7 @@ impl<'a, T: Float> Trainer<'a, T> {
             optimizer,
             schedule: Schedule::Constant,
             loss: Tensor::cross_entropy,
-            position: Position { seed, epoch: 0, step: 0 },
+            position: Position { seed, ..Position::default() },
         }
     }
 
@@ -136,6 +143,17 @@ impl<'a, T: Float> Trainer<'a, T> {
     /// How many steps have been taken.
     pub fn steps(&self) -> u64 {
         self.position.step
+    }
+
+    /// How many steps of the next epoch have been taken already, in a run that was stopped within it: as many of its
+    /// batches are to be left out of [`Trainer::epoch`].
+    pub fn begun(&self) -> u64 {
+        self.position.begun
+    }
+
+    /// The loss averaged over the last steps, across epochs: see [`Smoothed`].
+    pub fn smoothed_loss(&self) -> f64 {
+        self.position.smoothed.value()
     }
 
     /// The learning rate of the last step.
@@ -167,30 +185,35 @@ impl<'a, T: Float> Trainer<'a, T> {
         }
         self.optimizer.step(&loss.backward()?)?;
         self.position.step += 1;
+        self.position.smoothed.add(value);
         Ok(Step {
             number: self.position.step,
             loss: value,
             lr: self.optimizer.lr(),
+            smoothed: self.smoothed_loss(),
             so_far: *so_far,
         })
     }
 
-    /// One epoch over `batches`. After each step `on_step` is called; `false` ends the epoch early, which then does
-    /// not count.
+    /// One epoch over `batches`. After each step `on_step` is called; `false` stops the epoch there, which then does
+    /// not count as ended: the next call goes on with it, over the batches that are left.
     pub fn epoch<E: Into<Error>>(
         &mut self,
         batches: impl IntoIterator<Item = Result<(Tensor<T>, Tensor<i64>), E>>,
         mut on_step: impl FnMut(&Step) -> bool,
     ) -> Result<Evaluation> {
-        let mut so_far = Evaluation::default();
+        let mut so_far = self.position.so_far;
         for batch in batches {
             let (inputs, labels) = batch.map_err(Into::into)?;
             let step = self.step((&inputs, &labels), &mut so_far)?;
+            self.position.begun += 1;
+            self.position.so_far = so_far;
             if !on_step(&step) {
                 return Ok(so_far);
             }
         }
         self.position.epoch += 1;
+        (self.position.begun, self.position.so_far) = (0, Evaluation::default());
         Ok(so_far)
     }
 

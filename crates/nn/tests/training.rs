@@ -81,6 +81,19 @@ fn an_epoch_that_is_stopped_does_not_count() -> Result<()> {
     let mut run = trainer(&net);
     let so_far = run.epoch(batches(0), |step| step.number < 2)?;
     assert_eq!((run.epochs(), run.steps(), so_far.samples), (0, 2, 12));
+
+    // Its checkpoint knows where it stopped, and what is left of the epoch completes it to the same bits.
+    let whole = self::net(1)?;
+    let mut uninterrupted = trainer(&whole);
+    let expected = uninterrupted.epoch(batches(0), |_| true)?;
+    let other = self::net(9)?;
+    let mut continued = trainer(&other);
+    continued.restore(&run.checkpoint()?)?;
+    assert_eq!(continued.begun(), 2);
+    assert_eq!(continued.epoch(batches(0).into_iter().skip(2), |_| true)?, expected);
+    assert_eq!((continued.epochs(), continued.begun(), continued.steps()), (1, 0, 4));
+    assert_eq!(continued.smoothed_loss(), uninterrupted.smoothed_loss());
+    assert_eq!(values(&other)?, values(&whole)?);
     Ok(())
 }
 

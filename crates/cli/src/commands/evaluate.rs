@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use striate::models::Recipe;
+use striate::nn::Evaluation;
 use striate::prelude::*;
 
 use super::print;
@@ -10,12 +12,12 @@ use crate::Failure;
 use crate::data::{Source, recipe};
 use crate::run::RunFolder;
 
-/// Measure a trained network on all held-out samples
+/// Measure a trained network on all test samples
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The run folder
     run: PathBuf,
-    /// A folder with the four MNIST files [default: what the run used]
+    /// A folder with MNIST's four files or CIFAR-10's six [default: what the run used]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Print JSON instead of text
@@ -31,9 +33,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(data) => Source::Folder(data),
         None => folder.config()?.data,
     };
-    let held_out = Loader::new(&source.load(&recipe)?.test).batch(500).epoch(0);
-    let batches = held_out.map(|batch| batch?.to(&Device::cpu()));
-    let result = evaluate(&*net, recipe.loss, batches)?;
+    let result = evaluate_on(&*net, &recipe, &source.load(&recipe)?.last()?, &Device::cpu())?;
     if arguments.json {
         return print(json!({
             "model": entry.name,
@@ -50,4 +50,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         result.samples,
         result.loss()
     ))
+}
+
+/// Loss and accuracy of a network over `samples`.
+pub fn evaluate_on<D: Dataset + Clone + 'static>(
+    net: &dyn Module,
+    recipe: &Recipe,
+    samples: &D,
+    device: &Device,
+) -> Result<Evaluation, Failure> {
+    let batches = Loader::new(samples).batch(500).epoch(0);
+    Ok(evaluate(net, recipe.loss, batches.map(|batch| batch?.to(device)))?)
 }

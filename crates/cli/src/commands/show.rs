@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use striate::models::Recipe;
 use striate::models::arithmetic::{CASES, Case, Kind};
+use striate::models::{Corpus, Recipe};
 use striate::nn::atomic_write;
 use striate::prelude::*;
 
@@ -191,10 +191,10 @@ fn batch(count: usize, seed: u64, out: &Path) -> Result<(), Failure> {
 
 /// A digit of the held-out part of the shipped ones as a batch of one.
 fn held_out_digit(recipe: Option<fn() -> Recipe>, index: usize) -> Result<Tensor, Failure> {
-    let Some(recipe) = recipe else {
+    let Some(recipe) = recipe.map(|recipe| recipe()).filter(|r| r.corpus == Corpus::Digits) else {
         return Err("expected --image FILE: there are no pictures for this network here".into());
     };
-    let digits = Source::Shipped.load(&recipe())?.test;
+    let digits = Source::Shipped.load(&recipe)?.valid;
     if index >= digits.len() {
         return Err(format!("expected an index below {}, got {index}", digits.len()).into());
     }

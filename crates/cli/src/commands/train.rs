@@ -8,9 +8,10 @@ use striate::models::Recipe;
 use striate::nn::Step;
 use striate::prelude::*;
 
+use super::evaluate::evaluate_on;
 use super::{device, entry, print};
 use crate::Failure;
-use crate::data::{Source, recipe};
+use crate::data::{Samples, Source, recipe};
 use crate::run::{Config, Epoch, RunFolder};
 
 /// Train a network by its document's recipe
@@ -21,7 +22,7 @@ use crate::run::{Config, Epoch, RunFolder};
 pub struct Arguments {
     /// The network's name, as `striate models` lists it
     model: String,
-    /// A folder with the four MNIST files, gz or not [default: the 10,000 shipped digits]
+    /// A folder with MNIST's four files, gz or not, or with CIFAR-10's six [default: the 10,000 shipped digits]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The run folder [default: runs/MODEL, or runs/MODEL-2 and so on]
@@ -59,11 +60,17 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     recipe.epochs = config.epochs;
     // Data that cannot be read should not leave a folder behind.
-    let digits = config.data.load(&recipe)?;
+    let samples = config.data.load(&recipe)?;
+    let loader = Loader::new(&samples.train).batch(recipe.batch).shuffle(config.seed);
+    let loader = loader.drop_last(recipe.drop_last);
+    if loader.batches_per_epoch() == 0 {
+        let (found, batch) = (samples.train.len(), recipe.batch);
+        return Err(format!("expected a batch of {batch} images to train on, got {found}").into());
+    }
     let device = device(&arguments.device)?;
     let net = (entry.build)(&Init::seed(config.seed))?;
     net.to_device(&device)?;
-    let mut trainer = recipe.trainer(&*net, config.seed);
+    let mut trainer = recipe.trainer(&*net, config.seed, loader.batches_per_epoch());
     let (folder, mut history) = match earlier {
         Some(folder) => {
             let history = folder.restore(&mut trainer, &device)?;
@@ -80,19 +87,26 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(format!("{path}: {ended} epochs have ended, not {}", config.epochs).into());
     }
     folder.save_config(&config)?;
-    print_heading(&*net, &digits, (&config, &device))?;
+    print_heading(&*net, &samples, (&config, &device))?;
     history.iter().try_for_each(Epoch::print)?;
     while trainer.epochs() < config.epochs {
-        let epoch = one_epoch(
-            &mut trainer,
-            &*net,
-            (&recipe, &digits),
-            (&config, &device),
-            arguments.quiet,
-        )?;
+        let run = Run { net: &*net, recipe: &recipe, samples: &samples, device: &device };
+        let bar = progress_bar(&loader, arguments.quiet)?;
+        bar.set_prefix(format!("epoch {}/{}", trainer.epochs() + 1, config.epochs));
+        let epoch = run.epoch(&mut trainer, &loader, &bar)?;
         epoch.print()?;
         history.push(epoch);
         folder.save(&config, &history, &trainer, &*net)?;
+    }
+    if let Some(test) = &samples.test {
+        let result = evaluate_on(&*net, &recipe, test, &device)?;
+        print(format_args!(
+            "test accuracy {:.4} ({} of {}), loss {:.4}",
+            result.accuracy(),
+            result.hits,
+            result.samples,
+            result.loss()
+        ))?;
     }
     print(format_args!("run folder: {}", folder.path().display()))
 }
@@ -131,60 +145,73 @@ fn resumed(arguments: &Arguments, recipe: &Recipe) -> Result<(Config, RunFolder)
     if was != (recipe.batch, recipe.rule, recipe.normalize) {
         differs("recipe", &format_args!("another than this version's: {was:?}"))?;
     }
-    config.epochs = arguments.epochs.unwrap_or(config.epochs);
+    let epochs = arguments.epochs.unwrap_or(config.epochs);
+    if recipe.one_cycle && epochs != config.epochs {
+        differs("one cycle", &format_args!("for {} epochs and is no other's part", config.epochs))?;
+    }
+    config.epochs = epochs;
     Ok((config, folder))
 }
 
-fn one_epoch(
-    trainer: &mut Trainer,
-    net: &dyn Module,
-    (recipe, digits): (&Recipe, &Mnist),
-    (config, device): (&Config, &Device),
-    quiet: bool,
-) -> Result<Epoch, Failure> {
-    let loader = Loader::new(&digits.train).batch(recipe.batch).shuffle(config.seed);
-    let start = Instant::now();
-    let bar = progress_bar(loader.batches_per_epoch() as u64, quiet)?;
-    bar.set_prefix(format!("epoch {}/{}", trainer.epochs() + 1, config.epochs));
-    let batches = loader.epoch(trainer.epochs()).map(|batch| batch?.to(device));
-    let train = trainer.epoch(batches, |step: &Step| {
-        bar.set_message(format!("loss {:.4}", step.loss));
-        bar.inc(1);
-        true
-    })?;
-    bar.finish_and_clear();
-    let held_out = Loader::new(&digits.test).batch(500).epoch(0);
-    let valid = evaluate(net, recipe.loss, held_out.map(|batch| batch?.to(device)))?;
-    Ok(Epoch {
-        epoch: trainer.epochs(),
-        train_loss: train.loss(),
-        train_accuracy: train.accuracy(),
-        valid_loss: valid.loss(),
-        valid_accuracy: valid.accuracy(),
-        learning_rate: trainer.lr(),
-        seconds: start.elapsed().as_secs_f64(),
-    })
+/// What an epoch needs besides the trainer.
+struct Run<'a> {
+    net: &'a dyn Module,
+    recipe: &'a Recipe,
+    samples: &'a Samples,
+    device: &'a Device,
 }
 
-fn progress_bar(steps: u64, quiet: bool) -> Result<ProgressBar, Failure> {
+impl Run<'_> {
+    fn epoch(
+        &self,
+        trainer: &mut Trainer,
+        loader: &Loader,
+        bar: &ProgressBar,
+    ) -> Result<Epoch, Failure> {
+        let start = Instant::now();
+        let batches = loader.epoch(trainer.epochs()).map(|batch| batch?.to(self.device));
+        let train = trainer.epoch(batches, |step: &Step| {
+            bar.set_message(format!("loss {:.4}", step.loss));
+            bar.inc(self.recipe.batch as u64);
+            true
+        })?;
+        bar.finish_and_clear();
+        let valid = evaluate_on(self.net, self.recipe, &self.samples.valid, self.device)?;
+        // fastai, with which document 1 trains, reports the smoothed loss.
+        let fastai = self.recipe.one_cycle;
+        Ok(Epoch {
+            epoch: trainer.epochs(),
+            train_loss: if fastai { trainer.smoothed_loss() } else { train.loss() },
+            train_accuracy: train.accuracy(),
+            valid_loss: valid.loss(),
+            valid_accuracy: valid.accuracy(),
+            learning_rate: trainer.lr(),
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// A bar that counts the images of an epoch.
+fn progress_bar(loader: &Loader, quiet: bool) -> Result<ProgressBar, Failure> {
     if quiet {
         return Ok(ProgressBar::hidden());
     }
-    let style = "{prefix} {wide_bar} {pos}/{len} {msg} {eta} left";
-    Ok(ProgressBar::new(steps).with_style(ProgressStyle::with_template(style)?))
+    let style = "{prefix} {wide_bar} {pos}/{len} {msg} {per_sec:.0} images, {eta} left";
+    let images = loader.dataset().len() as u64;
+    Ok(ProgressBar::new(images).with_style(ProgressStyle::with_template(style)?))
 }
 
 fn print_heading(
     net: &dyn Module,
-    digits: &Mnist,
+    samples: &Samples,
     (config, device): (&Config, &Device),
 ) -> Result<(), Failure> {
     print(format_args!(
-        "{}: {} parameters, {} digits to train on, {} held out, from {}, on {}",
+        "{}: {} parameters, {} images to train on, {} held out, from {}, on {}",
         config.model,
         net.parameter_count(),
-        digits.train.len(),
-        digits.test.len(),
+        samples.train.len(),
+        samples.valid.len(),
         config.data,
         device.name()
     ))?;

@@ -67,6 +67,11 @@ impl Adam {
         Adam { decoupled: true, ..self }
     }
 
+    /// Whether this is AdamW.
+    pub fn is_decoupled(&self) -> bool {
+        self.decoupled
+    }
+
     pub(super) fn update(&self, step: u64) -> Update {
         let [bias1, bias2] = self.betas.map(|beta| 1.0 - beta.powf(step as f64));
         let (decay, shrink) = match self.decoupled {
