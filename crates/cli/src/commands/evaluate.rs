@@ -7,7 +7,7 @@ use striate::models::Recipe;
 use striate::nn::Evaluation;
 use striate::prelude::*;
 
-use super::print;
+use super::{device, print};
 use crate::Failure;
 use crate::data::{Source, recipe};
 use crate::run::RunFolder;
@@ -20,6 +20,9 @@ pub struct Arguments {
     /// A folder with MNIST's four files or CIFAR-10's six [default: what the run used]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// What computes: cpu, or a card such as cuda:0
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -28,12 +31,14 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let folder = RunFolder::open(&arguments.run)?;
     let (entry, net) = folder.network()?;
+    let device = device(&arguments.device)?;
+    net.to_device(&device)?;
     let recipe = recipe(entry)?;
     let source = match arguments.data {
         Some(data) => Source::Folder(data),
         None => folder.config()?.data,
     };
-    let result = evaluate_on(&*net, &recipe, &source.load(&recipe)?.last()?, &Device::cpu())?;
+    let result = evaluate_on(&*net, &recipe, &source.load(&recipe)?.last()?, &device)?;
     if arguments.json {
         return print(json!({
             "model": entry.name,

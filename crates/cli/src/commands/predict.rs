@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use striate::prelude::*;
 
-use super::print;
+use super::{device, print};
 use crate::Failure;
 use crate::data::picture;
 use crate::run::RunFolder;
@@ -22,11 +22,16 @@ pub struct Arguments {
     /// How many classes to print
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
+    /// What computes: cpu, or a card such as cuda:0
+    #[arg(long, default_value = "cpu")]
+    device: String,
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let (entry, net) = RunFolder::open(&arguments.run)?.network()?;
-    let sample = picture(&arguments.picture, entry, arguments.invert)?;
+    let device = device(&arguments.device)?;
+    net.to_device(&device)?;
+    let sample = picture(&arguments.picture, entry, arguments.invert)?.to_device(&device)?;
     // Log-probabilities are their own log-softmax, so this serves networks that return either.
     let scores = net.forward(&sample, &Pass::evaluate())?.softmax(1)?.to_vec()?;
     let mut classes: Vec<(usize, f32)> = scores.into_iter().enumerate().collect();

@@ -40,6 +40,12 @@ fn a_run_leaves_its_folder_and_can_be_used() {
     let answer = prints(&["predict", text(&run), text(&drawn), "--invert", "--top", "99"]);
     assert!(answer.starts_with("2  "), "{answer}");
     assert_eq!(answer.lines().count(), 10);
+    let unknown = ["predict", text(&run), text(&picture), "--device", "gpu"];
+    fails(&unknown, "expected a device such as cpu or cuda:0, got gpu");
+    fails(
+        &["evaluate", text(&run), "--device", "cuda:x"],
+        "expected a device such as cpu or cuda:0, got cuda:x",
+    );
     misused(&["predict", text(&run), text(&picture), "--top", "0"], "--top");
 }
 
