@@ -25,6 +25,7 @@ fn network<T: Float>(name: &str) -> Result<Net<T>> {
     Ok(match name {
         "vgg4" => Box::new(models::vgg4(&init)?),
         "vgg4-dilation" => Box::new(models::vgg4_dilation(&init)?),
+        "vgg4-dilation-same" => Box::new(models::vgg4_dilation_same(&init)?),
         "vgg4-large-filter" => Box::new(models::vgg4_large_filter(&init)?),
         "dogs-vgg" => Box::new(models::dogs_vgg(&init)?),
         "vgg16" => Box::new(models::vgg16(&init)?),
@@ -43,7 +44,7 @@ fn optimizer<T: Float>(name: &str, net: &Net<T>) -> Optimizer<T> {
         Optimizer::new(&**net, rule).group(rule.weight_decay(0.0), |p| p.shape().len() == 1)
     };
     match name {
-        "vgg4" | "vgg4-dilation" => fastai(1e-2),
+        "vgg4" | "vgg4-dilation" | "vgg4-dilation-same" => fastai(1e-2),
         "vgg4-large-filter" => fastai(5e-3),
         "mnist-cnn" => Optimizer::new(&**net, Adam::new(1e-2)),
         "mnist-net" | "mnist-net-free" => Optimizer::new(&**net, Sgd::new(0.01).momentum(0.9)),
@@ -194,6 +195,7 @@ macro_rules! networks {
 networks! {
     vgg4: "vgg4",
     vgg4_dilation: "vgg4-dilation",
+    vgg4_dilation_same: "vgg4-dilation-same",
     vgg4_large_filter: "vgg4-large-filter",
     dogs_vgg: "dogs-vgg",
     vgg16: "vgg16",

@@ -33,6 +33,10 @@ def vgg4_dilation():
     return FourBlocks(False, *[{"padding": 1, "dilation": d} for d in (1, 2, 4, 8)])
 
 
+def vgg4_dilation_same():
+    return FourBlocks(False, *[{"padding": d, "dilation": d} for d in (1, 2, 4, 8)])
+
+
 def vgg4_large_filter():
     return FourBlocks(False, *[{"kernel": 3 + 2 * i, "padding": 1 + i} for i in range(4)])
 
@@ -139,6 +143,7 @@ def fastai_adam(lr):
 NETWORKS = {
     "vgg4": (vgg4, fastai_adam(1e-2)),
     "vgg4-dilation": (vgg4_dilation, fastai_adam(1e-2)),
+    "vgg4-dilation-same": (vgg4_dilation_same, fastai_adam(1e-2)),
     "vgg4-large-filter": (vgg4_large_filter, fastai_adam(5e-3)),
     "dogs-vgg": (dogs_vgg, adam(1e-3)),
     "vgg16": (Vgg16, adam(1e-3)),
