@@ -51,8 +51,11 @@ pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
         lanes as f64 / channels as f64
     };
     let steps = |channels: usize| TURNING[0] / (channels * taps) as f64;
+    let skips = |axis: usize| shape.spec.stride[axis] > shape.spec.kernel[axis];
     match operation {
         Operation::Forward => filled(outputs) * (1.0 + steps(inputs)),
+        // Most phases would have no taps, and at large strides there are as many phases as cells.
+        Operation::InputGradient if (0..3).any(skips) => f64::INFINITY,
         Operation::InputGradient => padded(shape) * filled(inputs) * (1.0 + steps(outputs)),
         Operation::WeightGradient => {
             let columns = inputs * taps;
