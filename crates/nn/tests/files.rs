@@ -69,7 +69,7 @@ fn what_cannot_be_read_is_named() {
     let view = TensorView::new(Dtype::F16, vec![2], &[0; 4]).unwrap();
     let half = serialize([("fc.weight", view)], None::<HashMap<_, _>>).unwrap();
     let error = Checkpoint::<f32>::from_bytes(&half, &Device::cpu()).unwrap_err();
-    assert_eq!(error.to_string(), "checkpoint: expected f32, f64 or i64 in fc.weight, got F16");
+    assert_eq!(error.to_string(), "checkpoint: expected f32, f64, i64 or u8 in fc.weight, got F16");
 }
 
 #[test]
