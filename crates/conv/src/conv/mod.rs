@@ -75,13 +75,15 @@ impl Algorithm {
     pub fn of<T: Float>(operation: Operation, shape: &ConvShape) -> Self {
         let [inputs, outputs] = [shape.in_channels, shape.out_channels];
         if (inputs / shape.spec.groups) * (outputs / shape.spec.groups) <= FEW_PAIRS {
-            Self::Direct
-        } else if WINOGRAD.load(Ordering::Relaxed)
-            && Self::Winograd.applies::<T>(shape)
-            && winograd::cost(shape) < 1.0
-        {
+            return Self::Direct;
+        }
+        let unfolded = im2col::cost(operation, shape);
+        let gathered = indirect::cost::<T>(operation, shape);
+        // What it saves was measured against unfolding.
+        let may_transform = WINOGRAD.load(Ordering::Relaxed) && Self::Winograd.applies::<T>(shape);
+        if may_transform && winograd::cost(shape) < (gathered / unfolded).min(1.0) {
             Self::Winograd
-        } else if indirect::cost::<T>(operation, shape) < im2col::cost(operation, shape) {
+        } else if gathered < unfolded {
             Self::Indirect
         } else {
             Self::Im2col
