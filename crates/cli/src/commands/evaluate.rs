@@ -48,7 +48,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }));
     }
     print(format_args!(
-        "{}: accuracy {:.4} ({} of {}), loss {:.4}, on the held-out part of {source}",
+        "{}: accuracy {:.4} ({} of {}), loss {:.4}, on the test samples of {source}",
         entry.name,
         result.accuracy(),
         result.hits,

@@ -47,6 +47,27 @@ pub fn device(name: &str) -> Result<Device, Failure> {
     }
 }
 
+/// What computes, as the commands that train take it.
+#[derive(clap::Args, serde::Serialize)]
+pub struct Machine {
+    /// How many threads; the results do not depend on it [default: one a core]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    /// What computes: cpu, or a card such as cuda:0
+    #[arg(long, default_value = "cpu")]
+    device: String,
+}
+
+impl Machine {
+    /// Starts the threads and opens the device.
+    pub fn prepare(&self) -> Result<Device, Failure> {
+        if let Some(threads) = self.threads {
+            rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global()?;
+        }
+        device(&self.device)
+    }
+}
+
 /// The largest size that is taken from the command line. The operations of any layer up to here can be counted.
 const LARGEST: usize = 1 << 14;
 

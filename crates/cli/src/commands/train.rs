@@ -9,7 +9,7 @@ use striate::nn::Step;
 use striate::prelude::*;
 
 use super::evaluate::evaluate_on;
-use super::{device, entry, print};
+use super::{Machine, entry, print};
 use crate::Failure;
 use crate::data::{Samples, Source, recipe};
 use crate::run::{Config, Epoch, RunFolder};
@@ -34,12 +34,8 @@ pub struct Arguments {
     /// How many epochs [default: the recipe's]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     epochs: Option<u64>,
-    /// How many threads; the results do not depend on it [default: one a core]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    threads: Option<u32>,
-    /// What computes: cpu, or a card such as cuda:0
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    machine: Machine,
     /// Continue the run in the folder --out
     #[arg(long, requires = "out")]
     resume: bool,
@@ -49,9 +45,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    if let Some(threads) = arguments.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global()?;
-    }
+    let device = arguments.machine.prepare()?;
     let entry = entry(&arguments.model)?;
     let mut recipe = recipe(entry)?;
     let (config, earlier) = match arguments.resume {
@@ -67,7 +61,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let (found, batch) = (samples.train.len(), recipe.batch);
         return Err(format!("expected a batch of {batch} images to train on, got {found}").into());
     }
-    let device = device(&arguments.device)?;
     let net = (entry.build)(&Init::seed(config.seed))?;
     net.to_device(&device)?;
     let mut trainer = recipe.trainer(&*net, config.seed, loader.batches_per_epoch());

@@ -18,7 +18,7 @@ use serde::Serialize;
 use striate::nn::{Checkpoint, Step, atomic_write};
 use striate::prelude::*;
 
-use super::{device, print};
+use super::{Machine, print};
 use crate::Failure;
 use crate::run::{Epoch, RunFolder};
 pub use sheet::Sheet;
@@ -68,12 +68,9 @@ pub struct Arguments {
     /// How many epochs [default: 25 of vgg16, 10 of the others]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     epochs: Option<u64>,
-    /// How many threads; the results do not depend on it [default: one a core]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    threads: Option<u32>,
-    /// What computes: cpu, or a card such as cuda:0
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    #[serde(flatten)]
+    machine: Machine,
     /// The folder to leave [default: runs/NETWORK, or runs/NETWORK-2 and so on]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -116,13 +113,10 @@ fn side(text: &str) -> Result<usize, String> {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    if let Some(threads) = arguments.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global()?;
-    }
+    let device = arguments.machine.prepare()?;
     if (arguments.network == Network::Vgg16) != arguments.weights.is_some() {
         return Err("--weights FILE belongs to vgg16, and vgg16 needs it".into());
     }
-    let device = device(&arguments.device)?;
     let task = Task::new(&arguments, device)?;
     let name = arguments.network.name();
     let path = arguments.out.clone().unwrap_or_else(|| RunFolder::fresh(&name));
