@@ -75,21 +75,25 @@ fn block<T: Float>(
 ) {
     let [m, n] = c.dims();
     let row_stride = c.row_stride() as usize;
-    for (b, column) in b.chunks_exact(depth * kernel.columns).zip((0..n).step_by(kernel.columns)) {
+    let b_len = depth * kernel.columns;
+    let together = kernel.panels() * kernel.columns;
+    for (b, column) in b.chunks(kernel.panels() * b_len).zip((0..n).step_by(together)) {
         for (a, row) in a.chunks_exact(depth * kernel.rows).zip((0..m).step_by(kernel.rows)) {
-            let panels = Panels { depth, a, b, b_stride: kernel.columns };
-            let (rows, columns) = (kernel.rows.min(m - row), kernel.columns.min(n - column));
-            if (rows, columns) == (kernel.rows, kernel.columns) {
-                // SAFETY: the tile lies within the dimensions of `c`, which is borrowed exclusively.
+            let count = b.len() / b_len;
+            let panels = Panels { depth, a, b, count, b_strides: [b_len, kernel.columns] };
+            let width = count * kernel.columns;
+            let (rows, columns) = (kernel.rows.min(m - row), width.min(n - column));
+            if (rows, columns) == (kernel.rows, width) {
+                // SAFETY: the tiles lie within the dimensions of `c`, which is borrowed exclusively.
                 unsafe {
                     let place = c.as_mut_ptr().add(row * row_stride + column);
-                    kernel.tile_at(panels, place, row_stride, add);
+                    kernel.tile_at(panels, place, [kernel.columns, row_stride], add);
                 }
                 continue;
             }
             let mut tile = [T::ZERO; LARGEST_TILE];
-            kernel.tile(panels, &mut tile, kernel.columns, false);
-            for (i, sums) in tile.chunks_exact(kernel.columns).take(rows).enumerate() {
+            kernel.tile(panels, &mut tile, [kernel.columns, width], false);
+            for (i, sums) in tile.chunks_exact(width).take(rows).enumerate() {
                 let target = &mut c.row_mut(row + i)[column..][..columns];
                 for (target, &sum) in target.iter_mut().zip(sums) {
                     *target = if add { *target + sum } else { sum };

@@ -9,7 +9,10 @@ use std::ops::Range;
 use crate::buffer::Buffer;
 use crate::element::Float;
 use crate::geometry::ConvShape;
-use crate::simd::vectorized;
+use crate::simd::{prefetch, vectorized};
+
+/// How many rows ahead of the one that is staged are fetched.
+const AHEAD: usize = 4;
 
 /// The cells that some outputs read of some channels.
 pub(crate) struct Staged<T: Float> {
@@ -64,14 +67,18 @@ impl<T: Float> Staged<T> {
             (cell < shape.input[axis]).then_some(cell)
         };
         let mut line = Line::new(shape, start[2], row_len);
-        for (i, row) in staged.chunks_exact_mut(row_len).enumerate() {
+        let row_of = |i: usize| {
             let (channel, z, y) = (i / height / depth, i / height % depth, i % height);
-            if let (Some(z), Some(y)) = (inside(0, z), inside(1, y)) {
-                let source = (channels.start + channel) * plane;
-                let source = source + (z * shape.input[1] + y) * shape.input[2];
-                line.stage(&planes[source..][..shape.input[2]], row);
-            } else {
-                row.fill(T::ZERO);
+            let row = inside(0, z)? * shape.input[1] + inside(1, y)?;
+            planes.get((channels.start + channel) * plane + row * shape.input[2]..)
+        };
+        for (i, row) in staged.chunks_exact_mut(row_len).enumerate() {
+            if let Some(next) = row_of(i + AHEAD) {
+                prefetch(&next[..shape.input[2].min(next.len())]);
+            }
+            match row_of(i) {
+                Some(source) => line.stage(&source[..shape.input[2]], row),
+                None => row.fill(T::ZERO),
             }
         }
 

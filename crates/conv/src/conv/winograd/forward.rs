@@ -4,16 +4,14 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::transform::{
-    LANES, Square, TAPS, Transform, input_points, outputs_of, weight_points, zeros,
-};
-use super::{Grid, Piece, gather, panels_of};
+use super::transform::{LANES, Square, TAPS, Transform, outputs_of, weight_points, zeros};
+use super::{Grid, Piece, panels_of, points_of_panel};
 use crate::buffer::Buffer;
 use crate::element::Float;
 use crate::gemm::kernel::Panels;
 use crate::gemm::{MatrixMut, cuts};
 use crate::geometry::ConvShape;
-use crate::simd::vectorize;
+use crate::simd::{prefetch, vectorize};
 use crate::unfold::Staged;
 
 /// Tiles of a task for each row of blocks of taps: their points fit the second-level cache, if there are not too many
@@ -24,7 +22,9 @@ const TASK_TILES: usize = 48;
 const CACHED_WEIGHTS: usize = 4 << 20;
 const LARGE_TASK_TILES: usize = 192;
 /// Panels of weights that meet the points of a task together.
-const PANELS: usize = 4;
+const PANELS: usize = 16;
+/// Channels that are staged together: a few, so that what is staged takes little of the cache.
+const STAGED_CHANNELS: usize = 16;
 /// The most channels of one partial sum.
 const DEPTH: usize = 96;
 
@@ -197,34 +197,28 @@ where
         let windows = self.grid.windows(self.shape, TILE);
         let image_len = windows.input_len() / windows.batch;
         let columns = self.grid.columns;
-        let staged: Vec<Staged<T>> = pieces
-            .par_iter()
-            .map(|Piece { image, rows }| {
+        let mut points = self.layout(pieces);
+        let (rows, row_len) = (Self::POINTS * rows_of(channels), points.row_len);
+        let dims = [points.values.len() / row_len, row_len];
+        let mut strips: Vec<_> =
+            MatrixMut::row_major(&mut points.values, dims).tiles([rows, LANES]).collect();
+        for channels in cuts(channels, STAGED_CHANNELS) {
+            let stage = |Piece { image, rows }: &Piece| {
                 let rows = self.grid.input_rows(rows);
                 let planes = &input[image * image_len..][..image_len];
                 let tiles = rows.start * columns..rows.end * columns;
-                Staged::new(&windows, planes, 0..channels, tiles, LANES)
-            })
-            .collect();
-        let mut points = self.layout(pieces);
-        let places = panels_of(&staged);
-        let (rows, row_len) = (Self::POINTS * rows_of(channels), points.row_len);
-        let dims = [points.values.len() / row_len, row_len];
-        let strips: Vec<_> =
-            MatrixMut::row_major(&mut points.values, dims).tiles([rows, LANES]).collect();
-        strips.into_par_iter().zip(&places).for_each(|(mut strip, panel)| {
-            // The cells of a panel and what a copy of fixed length writes too much.
-            let mut cells = vec![zeros::<T, TILE>(); 2];
-            let mut points = zeros();
-            for channel in 0..channels {
-                gather(&staged, panel, channel, &mut cells);
-                input_points(self.by, &cells[0], &mut points);
-                for (point, values) in points.as_flattened().iter().enumerate() {
-                    let row = point * rows_of(channels) + channel;
-                    strip.matrix.row_mut(row).copy_from_slice(values);
+                Staged::new(&windows, planes, channels.clone(), tiles, LANES)
+            };
+            let staged: Vec<Staged<T>> = pieces.par_iter().map(stage).collect();
+            strips.par_iter_mut().zip(&panels_of(&staged)).for_each(|(strip, panel)| {
+                let mut cells = Box::new([zeros::<T, TILE>(); 2]);
+                for channel in channels.clone() {
+                    let places = (&staged[..], panel, channel - channels.start);
+                    let rows = [channel, rows_of(self.shape.in_channels)];
+                    points_of_panel(F::input, places, &mut cells, &mut strip.matrix, rows);
                 }
-            }
-        });
+            });
+        }
         points
     }
 
@@ -272,24 +266,28 @@ where
         let cut = |part: usize| part * depth / parts..(part + 1) * depth / parts;
         let mut products =
             Buffer::for_overwrite(points.panels.len() * channels * Self::POINTS * LANES);
+        let together = kernel.panels();
+        let strides = [channels * Self::POINTS * LANES, Self::POINTS * LANES];
         for point in 0..Self::POINTS {
             let weights = &weights[(point * all_panels + first) * panel_len..];
-            for (tile_panel, &start) in points.panels.iter().enumerate() {
+            for (number, starts) in points.panels.chunks(together).enumerate() {
+                let apart = (starts[starts.len() - 1] - starts[0]) * points.tile_stride;
                 for (row, weights) in weights.chunks_exact(panel_len).take(panels).enumerate() {
-                    let channel = tile_panel * channels + row * kernel.rows;
+                    let channel = number * together * channels + row * kernel.rows;
                     let products = &mut products[(channel * Self::POINTS + point) * LANES..];
                     let blocks = weights.chunks_exact(block_len).zip(self.grid.offsets());
                     let mut add = false;
                     for (weights, offset) in blocks {
-                        let tiles = points.rows(depth, point, start + offset);
+                        let tiles = points.rows(depth, point, starts[0] + offset);
                         for steps in (0..parts).map(cut) {
                             let panels = Panels {
                                 depth: steps.len(),
                                 a: &weights[steps.start * kernel.rows..],
                                 b: &tiles[steps.start * points.row_len..],
-                                b_stride: points.row_len,
+                                count: starts.len(),
+                                b_strides: [apart, points.row_len],
                             };
-                            kernel.tile(panels, products, Self::POINTS * LANES, add);
+                            kernel.tile(panels, products, strides, add);
                             add = true;
                         }
                     }
@@ -315,48 +313,67 @@ where
         for (&start, products) in points.panels.iter().zip(all_products) {
             let lanes = products.as_chunks::<LANES>().0;
             let squares: &[Square<T, TILE>] = lanes.as_chunks::<TILE>().0.as_chunks::<TILE>().0;
+            let runs = self.runs(start, &points.pieces, pieces);
             for (channel, square) in squares[..channels].iter().enumerate() {
+                for run in runs.iter().filter(|_| channel + 1 < channels) {
+                    prefetch(&outputs[run.piece].row_mut(channel + 1)[run.cells.clone()]);
+                }
                 outputs_of(self.by, square, &mut tile);
                 if let Some(bias) = bias {
                     let outputs = tile.as_flattened_mut().as_flattened_mut();
                     vectorize(|| outputs.iter_mut().for_each(|y| *y += bias[channel]));
                 }
-                for (row, lanes) in tile.iter().enumerate() {
-                    let lanes = lanes.each_ref().map(|lane| &lane[..]);
-                    kernel.interleave(&lanes, &mut line);
-                    for ((piece, tiles), output) in
-                        pieces.iter().zip(points.pieces.windows(2)).zip(&mut *outputs)
-                    {
-                        let tiles = tiles[0]..tiles[0] + piece.rows.len() * self.grid.columns;
-                        self.write_line((&line, start, row), tiles, output.row_mut(channel));
+                let mut row = STEP;
+                for run in &runs {
+                    if run.row != row {
+                        row = run.row;
+                        let lanes = tile[row].each_ref().map(|lane| &lane[..]);
+                        kernel.interleave(&lanes, &mut line);
                     }
+                    let cells = &mut outputs[run.piece].row_mut(channel)[run.cells.clone()];
+                    cells.copy_from_slice(&line[run.first..][..cells.len()]);
                 }
             }
         }
     }
 
-    /// Writes one row of the outputs of sixteen tiles, from `start` on, as far as they are among those of a piece.
-    fn write_line<T: Float>(
-        &self,
-        (line, start, row): (&[T], usize, usize),
-        tiles: Range<usize>,
-        cells: &mut [T],
-    ) {
+    /// Where the outputs of sixteen tiles, from `start` on, belong, row by row of a tile.
+    fn runs(&self, start: usize, starts: &[usize], pieces: &[Piece]) -> Vec<Run> {
         let (Grid { width: grid_width, columns, .. }, width) = (self.grid, self.shape.output[2]);
-        let mut tile = start.max(tiles.start);
-        let last = tiles.end.min(start + LANES);
-        while tile < last {
-            // The tiles up to the end of the row of tiles.
-            let (y, x) = ((tile - tiles.start) / columns, (tile - tiles.start) % columns);
-            let count = (columns - x).min(last - tile);
-            let with_outputs = count.min(grid_width.saturating_sub(x));
-            let cell = (y * STEP + row) * width + x * STEP;
-            // The last row of tiles may reach beyond the output, and so may the last tile of a row.
-            if with_outputs > 0 && cell < cells.len() {
-                let len = (with_outputs * STEP).min(width - x * STEP);
-                cells[cell..][..len].copy_from_slice(&line[(tile - start) * STEP..][..len]);
+        let mut runs = Vec::with_capacity(STEP * LANES);
+        for (row, (piece, Piece { rows, .. })) in
+            (0..STEP).flat_map(|row| pieces.iter().enumerate().map(move |piece| (row, piece)))
+        {
+            let first = starts[piece];
+            let last = (first + rows.len() * columns).min(start + LANES);
+            let height = (STEP * rows.len()).min(self.shape.output[1] - rows.start * STEP);
+            let mut tile = start.max(first);
+            while tile < last {
+                // The tiles up to the end of the row of tiles.
+                let (y, x) = ((tile - first) / columns, (tile - first) % columns);
+                let count = (columns - x).min(last - tile);
+                let with_outputs = count.min(grid_width.saturating_sub(x));
+                // The last row of tiles may reach beyond the output, and so may the last tile of a row.
+                if with_outputs > 0 && y * STEP + row < height {
+                    let cell = (y * STEP + row) * width + x * STEP;
+                    let len = (with_outputs * STEP).min(width - x * STEP);
+                    let first = (tile - start) * STEP;
+                    runs.push(Run { row, piece, cells: cell..cell + len, first });
+                }
+                tile += count;
             }
-            tile += count;
         }
+        runs
     }
+}
+
+/// Neighbouring outputs of a row of some tiles.
+struct Run {
+    /// The row of the tiles.
+    row: usize,
+    piece: usize,
+    /// Their cells in each channel of the piece.
+    cells: Range<usize>,
+    /// The first of them in the row of all sixteen tiles.
+    first: usize,
 }

@@ -30,9 +30,11 @@ mod weight_gradient;
 
 use std::ops::Range;
 
-use self::transform::{Four, LANES, Square, TAPS, Three};
+use self::transform::{Four, LANES, Square, TAPS, Three, sandwich, zeros};
 use crate::element::{DType, Float};
+use crate::gemm::MatrixMut;
 use crate::geometry::{ConvShape, ConvSpec};
+use crate::simd::vectorized;
 use crate::unfold::Staged;
 
 /// Whether this can compute a convolution of `T`.
@@ -206,21 +208,30 @@ fn panels_of<T: Float>(staged: &[Staged<T>]) -> Vec<Places> {
     panels
 }
 
-/// Collects the cells of a panel of tiles in the first of two squares; the second takes what copies of fixed length write
-/// too much.
-#[inline(always)]
-fn gather<T: Float, const N: usize>(
-    staged: &[Staged<T>],
-    panel: &Places,
-    channel: usize,
-    cells: &mut [Square<T, N>],
-) {
-    let cells = cells.as_flattened_mut().as_flattened_mut().as_flattened_mut();
-    // What a copy writes too much is overwritten by the next.
-    for tap in 0..N * N {
-        for &(piece, offset, lane) in panel {
-            let read = staged[piece].read::<LANES>(channel, tap, offset);
-            cells[tap * LANES + lane..][..LANES].copy_from_slice(read);
+vectorized! {
+    /// The points of a panel of tiles of one channel: collects the cells of each tile, transforms their columns and rows with `f`
+    /// and writes every point to a row of a matrix, the first and how many rows apart. `cells` are two squares to work in; the
+    /// second takes what copies of fixed length write too much.
+    fn points_of_panel[T: Float, F: Fn([T; N]) -> [T; M], const N: usize, const M: usize](
+        f: F,
+        places: (&[Staged<T>], &Places, usize),
+        cells: &mut [Square<T, N>; 2],
+        matrix: &mut MatrixMut<'_, T>,
+        rows: [usize; 2],
+    ) {
+        let (staged, panel, channel) = places;
+        let flat = cells.as_flattened_mut().as_flattened_mut().as_flattened_mut();
+        // What a copy writes too much is overwritten by the next.
+        for tap in 0..N * N {
+            for &(piece, offset, lane) in panel {
+                let read = staged[piece].read::<LANES>(channel, tap, offset);
+                flat[tap * LANES + lane..][..LANES].copy_from_slice(read);
+            }
+        }
+        let mut points = zeros();
+        sandwich(f, &cells[0], &mut points);
+        for (point, values) in points.as_flattened().iter().enumerate() {
+            matrix.row_mut(rows[0] + point * rows[1])[..LANES].copy_from_slice(values);
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) const fn zeros<T: Float, const N: usize>() -> Square<T, N> {
 
 /// `y = F x F^T`, where `f` multiplies a column with `F`.
 #[inline(always)]
-fn sandwich<T: Float, const I: usize, const O: usize>(
+pub(super) fn sandwich<T: Float, const I: usize, const O: usize>(
     f: impl Fn([T; I]) -> [T; O],
     x: &Square<T, I>,
     y: &mut Square<T, O>,
@@ -66,15 +66,6 @@ pub(super) trait Transform<const STEP: usize, const TILE: usize>: Copy + Sync {
 }
 
 vectorized! {
-    /// The points of tiles of the input, from their cells.
-    pub(super) fn input_points[
-        T: Float, F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize
-    ](_by: F, cells: &Square<T, TILE>, points: &mut Square<T, TILE>) {
-        sandwich(F::input, cells, points);
-    }
-}
-
-vectorized! {
     /// The points of kernels, from their taps.
     pub(super) fn weight_points[
         T: Float, F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize
@@ -89,15 +80,6 @@ vectorized! {
         T: Float, F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize
     ](_by: F, products: &Square<T, TILE>, outputs: &mut Square<T, STEP>) {
         sandwich(F::output, products, outputs);
-    }
-}
-
-vectorized! {
-    /// The points of tiles of the output's gradient.
-    pub(super) fn gradient_points[
-        T: Float, F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize
-    ](_by: F, cells: &Square<T, STEP>, points: &mut Square<T, TILE>) {
-        sandwich(F::gradient, cells, points);
     }
 }
 

@@ -10,12 +10,11 @@
 
 use rayon::prelude::*;
 
-use super::transform::{
-    LANES, Square, TAPS, Transform, gradient_points, input_points, taps_of, zeros,
-};
-use super::{Grid, Piece, gather, panels_of};
+use super::transform::{LANES, TAPS, Transform, taps_of, zeros};
+use super::{Grid, Piece, panels_of, points_of_panel};
 use crate::buffer::Buffer;
 use crate::element::Float;
+use crate::gemm::MatrixMut;
 use crate::gemm::kernel::Panels;
 use crate::geometry::ConvShape;
 use crate::unfold::Staged;
@@ -47,32 +46,29 @@ pub(super) fn weight_gradient<T: Float, F, const STEP: usize, const TILE: usize>
     let mut sums = Buffer::filled(outputs.div_ceil(kernel.rows) * points * row_len, T::ZERO);
     for pieces in groups(shape, tiles) {
         let windows = grid.windows(shape, TILE);
-        let of_input = |cells: &Square<T, TILE>, points: &mut Square<T, TILE>| {
-            input_points(by, cells, points);
-        };
         let halo = grid.blocks[0] - 1;
-        let right = Points::new(&windows, input, (&pieces, halo, LANES), of_input);
+        let right = Points::new(&windows, input, (&pieces, halo, LANES), F::input);
         let windows = gradient_windows(&grid, shape);
-        let of_gradient = |cells: &Square<T, STEP>, points: &mut Square<T, TILE>| {
-            gradient_points(by, cells, points);
-        };
-        let left = Points::new(&windows, grad_output, (&pieces, 0, kernel.rows), of_gradient);
+        let left = Points::new(&windows, grad_output, (&pieces, 0, kernel.rows), F::gradient);
         let runs = runs(&grid, &pieces);
         sums.par_chunks_exact_mut(row_len).enumerate().for_each(|(index, sums)| {
             let (panel, point) = (index / points, index % points);
             let a = left.panel(panel, [point, points]);
-            let tiles_of_sums = sums.chunks_exact_mut(kernel.rows * LANES);
-            let places = grid.offsets().flat_map(|offset| (0..columns).map(move |c| (offset, c)));
-            for ((offset, column), sums) in places.zip(tiles_of_sums) {
-                let b = right.panel(column, [point, points]);
-                for &[from, to, depth] in &runs {
-                    let panels = Panels {
-                        depth,
-                        a: &a[from * kernel.rows..],
-                        b: &b[(to + offset) * LANES..],
-                        b_stride: LANES,
-                    };
-                    kernel.tile(panels, sums, LANES, true);
+            let together = kernel.panels();
+            let tile_len = kernel.rows * LANES;
+            for (sums, offset) in sums.chunks_exact_mut(columns * tile_len).zip(grid.offsets()) {
+                for (number, sums) in sums.chunks_mut(together * tile_len).enumerate() {
+                    let b = right.panel(number * together, [point, points]);
+                    for &[from, to, depth] in &runs {
+                        let panels = Panels {
+                            depth,
+                            a: &a[from * kernel.rows..],
+                            b: &b[(to + offset) * LANES..],
+                            count: sums.len() / tile_len,
+                            b_strides: [right.panel_len(points), LANES],
+                        };
+                        kernel.tile(panels, sums, [tile_len, LANES], true);
+                    }
                 }
             }
         });
@@ -182,7 +178,7 @@ impl<T: Float> Points<T> {
         windows: &ConvShape,
         images: &[T],
         (pieces, halo, width): (&[Piece], usize, usize),
-        points_of: impl Fn(&Square<T, CELLS>, &mut Square<T, TILE>) + Sync,
+        transform: impl Fn([T; CELLS]) -> [T; TILE] + Copy + Sync,
     ) -> Self {
         let (channels, columns) = (windows.in_channels, windows.output[2]);
         let image_len = windows.input_len() / windows.batch;
@@ -199,14 +195,15 @@ impl<T: Float> Points<T> {
                 Staged::new(windows, planes, group.clone(), tiles, LANES)
             };
             let staged: Vec<_> = pieces.iter().map(stage).collect();
-            // The cells of a panel of tiles and what a copy of fixed length writes too much.
-            let mut cells = vec![zeros::<T, CELLS>(); 2];
+            let mut cells = Box::new([zeros::<T, CELLS>(); 2]);
             // Lanes without a channel stay zero.
             let mut points = vec![zeros::<T, TILE>(); width];
             for (number, panel) in panels_of(&staged).iter().enumerate() {
                 for (channel, points) in points[..group.len()].iter_mut().enumerate() {
-                    gather(&staged, panel, channel, &mut cells);
-                    points_of(&cells[0], points);
+                    let points = points.as_flattened_mut().as_flattened_mut();
+                    let mut points = MatrixMut::row_major(points, [TILE * TILE, LANES]);
+                    let places = (&staged[..], panel, channel);
+                    points_of_panel(transform, places, &mut cells, &mut points, [0, 1]);
                 }
                 let first = number * LANES;
                 let count = LANES.min(tiles - first);
@@ -223,10 +220,14 @@ impl<T: Float> Points<T> {
         Self { values, tiles, width }
     }
 
-    /// A panel at a point, of so many.
+    /// A panel at a point, of so many, and what is behind it.
     fn panel(&self, panel: usize, [point, points]: [usize; 2]) -> &[T] {
-        let first = (panel * points + point) * point_len(self.tiles);
-        &self.values[first * self.width..][..self.tiles * self.width]
+        &self.values[panel * self.panel_len(points) + point * point_len(self.tiles) * self.width..]
+    }
+
+    /// Elements from one panel to the next.
+    fn panel_len(&self, points: usize) -> usize {
+        points * point_len(self.tiles) * self.width
     }
 }
 

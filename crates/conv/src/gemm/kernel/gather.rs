@@ -75,7 +75,7 @@ pub(super) struct Gather<T> {
     pub(super) run: [Run<T>; 2],
 }
 
-impl<T> Kernel<T> {
+impl<T: 'static> Kernel<T> {
     /// The widths that the panels of so many channels have: two vectors, but for a last one that one vector holds.
     pub(crate) fn panel_width(&self, channels: usize) -> usize {
         self.gather.lanes * if channels > self.gather.lanes { 2 } else { 1 }

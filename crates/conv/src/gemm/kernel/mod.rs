@@ -4,7 +4,9 @@
 //! of `C`, in registers: for each step of the depth it loads one row of the panel of `B`, and multiplies it
 //! with each of the panel of `A`'s values. With `rows * columns` multiply-adds for `rows + columns` loads, the
 //! loads hide behind the arithmetic. The tile is as large as the register file asks for: 6 x 2 vectors of
-//! accumulators out of AVX2's 16 registers, 8 out of AVX-512's 32, which loads from memory cost nothing (Goto and van de Geijn 2008; Van Zee and van de Geijn 2015).
+//! accumulators out of AVX2's 16 registers, 8 x 1 out of AVX-512's 32 (Goto and van de Geijn 2008; Van Zee and van de Geijn
+//! 2015). That is little for a processor that multiplies two vectors in a step and loads two: wherever there are two panels of
+//! `B`, both are multiplied at a time.
 //!
 //! Which kernel a type uses is decided once, by what the processor has. Setting the environment variable
 //! `STRIATE_KERNEL=portable` before the first product forces the one that every processor can run.
@@ -19,33 +21,47 @@ pub(crate) use self::gather::{Columns, Gathered, Offsets};
 use self::gather::{Gather, PORTABLE_COLUMNS, PORTABLE_LANES};
 use crate::simd::{self, Level};
 
-/// The most rows and columns of a tile of any kernel.
-pub(crate) const LARGEST_TILE: usize = 8 * 16;
+/// The most rows and columns of what any kernel computes at a time.
+pub(crate) const LARGEST_TILE: usize = 8 * 32;
 
-/// What a microkernel multiplies: a panel of `A`, `[depth][rows]`, and `depth` rows of `B`, `b_stride` apart.
+/// What a microkernel multiplies: a panel of `A`, `[depth][rows]`, and panels of `B` of `depth` rows each.
 #[derive(Clone, Copy)]
 pub(crate) struct Panels<'a, T> {
     pub(crate) depth: usize,
     pub(crate) a: &'a [T],
     pub(crate) b: &'a [T],
-    pub(crate) b_stride: usize,
+    /// Panels of `B`.
+    pub(crate) count: usize,
+    /// Elements from one panel of `B` to the next, and from one row to the next.
+    pub(crate) b_strides: [usize; 2],
 }
 
-/// `c = a b`, or `c += a b`, of panels and a tile, the rows of `B` and of the tile being some strides apart:
-/// `depth, a, b, c, [b_stride, row_stride], add`.
-type Run<T> = unsafe fn(usize, *const T, *const T, *mut T, [usize; 2], bool);
+/// What a kernel is given, its lengths checked.
+struct Raw<T> {
+    depth: usize,
+    a: *const T,
+    b: *const T,
+    b_strides: [usize; 2],
+    c: *mut T,
+    c_strides: [usize; 2],
+    add: bool,
+}
+
+/// `c = a b`, or `c += a b`.
+type Run<T> = unsafe fn(&Raw<T>);
 
 /// A microkernel and the tile that it computes.
 #[derive(Debug)]
 #[doc(hidden)]
-pub struct Kernel<T> {
+pub struct Kernel<T: 'static> {
     /// What listings call it.
     pub name: &'static str,
     /// Rows of the tile: the width of a panel of `A`.
     pub rows: usize,
     /// Columns of the tile: the width of a panel of `B`.
     pub columns: usize,
-    run: Run<T>,
+    /// For one panel of `B`, and for more.
+    run: &'static [Run<T>],
     interleave: Interleave<T>,
     gather: Gather<T>,
 }
@@ -53,7 +69,7 @@ pub struct Kernel<T> {
 /// `rows[k][i] = lanes[i][k]` for lanes of `steps` elements: `lanes, steps, rows`.
 type Interleave<T> = unsafe fn(&[&[T]], usize, *mut T);
 
-impl<T> Kernel<T> {
+impl<T: 'static> Kernel<T> {
     /// Writes a panel from its lanes, as many as it is wide: `panel[k][i] = lanes[i][k]`.
     ///
     /// # Panics
@@ -66,37 +82,43 @@ impl<T> Kernel<T> {
         unsafe { (self.interleave)(lanes, steps, panel.as_mut_ptr()) }
     }
 
-    /// Multiplies two panels into the tile of `c` that starts at its first element, and whose rows are `row_stride`
-    /// apart.
-    ///
-    /// # Panics
-    /// If a slice is too short for the panels or for the tile.
-    #[inline]
-    pub(crate) fn tile(&self, panels: Panels<'_, T>, c: &mut [T], row_stride: usize, add: bool) {
-        assert!(
-            row_stride >= self.columns && c.len() >= (self.rows - 1) * row_stride + self.columns
-        );
-        // SAFETY: the tile's rows lie in `c`, which is borrowed exclusively.
-        unsafe { self.tile_at(panels, c.as_mut_ptr(), row_stride, add) }
+    /// The most panels of `B` that are multiplied at a time.
+    pub(crate) fn panels(&self) -> usize {
+        self.run.len()
     }
 
-    /// The same with the tile behind a pointer, for matrices that share their rows with other threads.
+    /// Multiplies panels into as many tiles of `c`, of which the first starts at its first element. The tiles are
+    /// `strides[0]` apart, and their rows `strides[1]`.
+    ///
+    /// # Panics
+    /// If a slice is too short for the panels or for the tiles, or there are more than [`Self::panels`].
+    #[inline]
+    pub(crate) fn tile(&self, panels: Panels<'_, T>, c: &mut [T], strides: [usize; 2], add: bool) {
+        let last = (panels.count - 1) * strides[0] + (self.rows - 1) * strides[1];
+        assert!(strides[1] >= self.columns && c.len() >= last + self.columns);
+        // SAFETY: the tiles' rows lie in `c`, which is borrowed exclusively.
+        unsafe { self.tile_at(panels, c.as_mut_ptr(), strides, add) }
+    }
+
+    /// The same with the tiles behind a pointer, for matrices that share their rows with other threads.
     ///
     /// # Safety
-    /// `rows` rows of `columns` elements, `row_stride` apart from `c`, must be the caller's to write.
+    /// `rows` rows of `columns` elements of every tile must be the caller's to write.
     #[inline]
     pub(crate) unsafe fn tile_at(
         &self,
-        Panels { depth, a, b, b_stride }: Panels<'_, T>,
+        Panels { depth, a, b, count, b_strides }: Panels<'_, T>,
         c: *mut T,
-        row_stride: usize,
+        c_strides: [usize; 2],
         add: bool,
     ) {
-        let b_len = depth.checked_sub(1).map_or(0, |last| last * b_stride + self.columns);
+        let last = (count - 1) * b_strides[0] + depth.saturating_sub(1) * b_strides[1];
+        let b_len = if depth > 0 { last + self.columns } else { 0 };
         assert!(a.len() >= depth * self.rows && b.len() >= b_len);
-        // SAFETY: the panels hold `depth` rows each, the caller vouches for the tile, and the kernel was chosen
+        let (a, b) = (a.as_ptr(), b.as_ptr());
+        // SAFETY: the panels hold `depth` rows each, the caller vouches for the tiles, and the kernel was chosen
         // because this processor has the instructions that it uses.
-        unsafe { (self.run)(depth, a.as_ptr(), b.as_ptr(), c, [b_stride, row_stride], add) }
+        unsafe { self.run[count - 1](&Raw { depth, a, b, b_strides, c, c_strides, add }) }
     }
 }
 
@@ -121,7 +143,7 @@ fn f32_kernel_for(level: Level) -> Kernel<f32> {
             name,
             rows: 8,
             columns: 16,
-            run: x86::avx512_f32,
+            run: x86::AVX512_F32,
             interleave: x86::avx2_interleave,
             gather: x86::avx512_f32_gather(),
         },
@@ -130,7 +152,7 @@ fn f32_kernel_for(level: Level) -> Kernel<f32> {
             name,
             rows: 6,
             columns: 16,
-            run: x86::avx2_f32,
+            run: x86::AVX2_F32,
             interleave: x86::avx2_interleave,
             gather: x86::avx2_f32_gather(),
         },
@@ -147,7 +169,7 @@ fn f64_kernel_for(level: Level) -> Kernel<f64> {
             name,
             rows: 8,
             columns: 8,
-            run: x86::avx512_f64,
+            run: x86::AVX512_F64,
             interleave,
             gather: x86::avx512_f64_gather(),
         },
@@ -156,7 +178,7 @@ fn f64_kernel_for(level: Level) -> Kernel<f64> {
             name,
             rows: 6,
             columns: 8,
-            run: x86::avx2_f64,
+            run: x86::AVX2_F64,
             interleave,
             gather: x86::avx2_f64_gather(),
         },
@@ -170,7 +192,7 @@ pub(crate) fn portable<T: PortableFloat>() -> Kernel<T> {
         name: Level::Portable.name(),
         rows: 4,
         columns: 8,
-        run: portable_tile::<T>,
+        run: const { &[portable_tile::<T>] },
         interleave: interleave::<T>,
         gather: Gather {
             lanes: PORTABLE_LANES,
@@ -185,7 +207,7 @@ pub(crate) fn portable<T: PortableFloat>() -> Kernel<T> {
 
 /// What the portable kernel needs of a number.
 pub(crate) trait PortableFloat:
-    Copy + std::ops::Mul<Output = Self> + std::ops::AddAssign + Default
+    Copy + std::ops::Mul<Output = Self> + std::ops::AddAssign + Default + 'static
 {
 }
 impl PortableFloat for f32 {}
@@ -207,14 +229,8 @@ unsafe fn interleave<T: Copy>(lanes: &[&[T]], steps: usize, rows: *mut T) {
 
 /// # Safety
 /// See [`Run`].
-unsafe fn portable_tile<T: PortableFloat>(
-    depth: usize,
-    a: *const T,
-    b: *const T,
-    c: *mut T,
-    [b_stride, row_stride]: [usize; 2],
-    add: bool,
-) {
+unsafe fn portable_tile<T: PortableFloat>(raw: &Raw<T>) {
+    let &Raw { depth, a, b, b_strides: [_, b_stride], c, c_strides: [_, row_stride], add } = raw;
     let mut sums = [[T::default(); 8]; 4];
     for k in 0..depth {
         // SAFETY: the panels hold `depth` rows of 4 and of 8 elements.
@@ -249,22 +265,29 @@ mod tests {
         let Kernel { rows, columns, .. } = *kernel;
         assert!(rows * columns <= LARGEST_TILE, "{} has too large a tile", kernel.name);
         let value = |i: usize| T::from_f64((i * 37 % 19) as f64 - 9.0);
-        for depth in [0, 1, 2, 7, 193] {
+        for (depth, count) in
+            [0, 1, 2, 7, 193].into_iter().flat_map(|d| [(d, 1), (d, kernel.panels())])
+        {
             for (add, gap) in [(false, 0), (true, 3)] {
-                let (stride, b_stride) = (columns + gap, columns + 2 * gap);
+                let row_strides = [2, 1].map(|n| columns + n * gap);
+                let b_strides = [depth * row_strides[0] + gap, row_strides[0]];
+                let c_strides = [rows * row_strides[1] + 5 * gap, row_strides[1]];
                 let a: Vec<T> = (0..depth * rows).map(value).collect();
-                let b: Vec<T> = (0..depth * b_stride).map(|i| value(i + 5)).collect();
-                let mut c: Vec<T> = (0..rows * stride).map(|i| value(i + 11)).collect();
+                let b: Vec<T> = (0..count * b_strides[0]).map(|i| value(i + 5)).collect();
+                let mut c: Vec<T> = (0..count * c_strides[0]).map(|i| value(i + 11)).collect();
                 let before = c.clone();
-                kernel.tile(Panels { depth, a: &a, b: &b, b_stride }, &mut c, stride, add);
+                let panels = Panels { depth, a: &a, b: &b, count, b_strides };
+                kernel.tile(panels, &mut c, c_strides, add);
                 for (i, (&c, &before)) in c.iter().zip(&before).enumerate() {
-                    let (row, column) = (i / stride, i % stride);
-                    let sum: T = (0..depth)
-                        .map(|k| a[k * rows + row] * b[k * b_stride + column.min(columns - 1)])
-                        .sum();
+                    let (panel, rest) = (i / c_strides[0], i % c_strides[0]);
+                    let (row, column) = (rest / c_strides[1], rest % c_strides[1]);
+                    let inside = row < rows && column < columns;
+                    let b = |k| b[panel * b_strides[0] + k * b_strides[1] + column];
+                    let steps = 0..if inside { depth } else { 0 };
+                    let sum: T = steps.map(|k| a[k * rows + row] * b(k)).sum();
                     let start = if add { before } else { T::ZERO };
-                    let expected = if column < columns { start + sum } else { before };
-                    assert_eq!(c, expected, "{} at [{row}, {column}], depth {depth}", kernel.name);
+                    let expected = if inside { start + sum } else { before };
+                    assert_eq!(c, expected, "{} at {i}, {count} of depth {depth}", kernel.name);
                 }
             }
         }
@@ -358,7 +381,8 @@ mod tests {
     #[should_panic(expected = "assertion failed")]
     fn short_panels_are_refused() {
         let kernel = portable::<f32>();
-        let panels = Panels { depth: 2, a: &[0.0; 8], b: &[0.0; 15], b_stride: 8 };
-        kernel.tile(panels, &mut [0.0; 32], 8, false);
+        let [a, b] = [&[0.0; 8][..], &[0.0; 15][..]];
+        let panels = Panels { depth: 2, a, b, count: 1, b_strides: [16, 8] };
+        kernel.tile(panels, &mut [0.0; 32], [32, 8], false);
     }
 }

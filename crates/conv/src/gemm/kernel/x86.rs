@@ -1,13 +1,14 @@
 //! Microkernels for the vector extensions of x86.
 //!
 //! AVX2: 6 rows of two vectors fill 12 of 16 registers; two more hold a row of `B`, one a broadcast value of `A`. AVX-512:
-//! 8 rows of one vector, which most numbers of channels are multiples of; a multiply-add takes its value of `A` from memory.
+//! 8 rows, which most numbers of channels are multiples of, of one vector or of two.
 //! The kernels that gather (`gather.rs`) have tiles of 6 and 14 columns.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::gather::{Gather, Raw};
+use super::Run;
+use super::gather::{self, Gather};
 
 /// Interleaves in blocks of eight lanes by eight steps, which are transposed in registers.
 ///
@@ -69,66 +70,71 @@ fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
 
 macro_rules! kernel {
     ($name:ident, $gather:ident, $type:ty, $features:literal,
-     [$rows:literal; $vectors:literal; $lanes:literal; $columns:literal],
+     [$rows:literal; $vectors:literal; $lanes:literal; $columns:literal], [$($panels:literal),+],
      $register:ident, $broadcast:literal, $multiply_add:literal,
      $zero:ident, $load:ident, $store:ident, $splat:ident, $add:ident, $fma:ident) => {
-        /// # Safety
-        /// See [`super::Run`]; the processor must have the features.
-        #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(
-            depth: usize,
-            mut a: *const $type,
-            mut b: *const $type,
-            c: *mut $type,
-            [b_stride, row_stride]: [usize; 2],
-            add: bool,
-        ) {
-            let mut sums = [[$zero(); $vectors]; $rows];
-            // The tile is fetched while the products are summed: what is added to it, and what it shares a
-            // cache line with, may be far away.
-            for i in 0..$rows {
-                let row = c.wrapping_add(i * row_stride);
-                _mm_prefetch::<_MM_HINT_T0>(row.cast());
-                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add($vectors * $lanes - 1).cast());
-            }
-            for _ in 0..depth {
-                // SAFETY: the panels hold `depth` rows of `$rows` elements and of `$vectors` vectors.
-                unsafe {
-                    let mut columns = [$zero(); $vectors];
-                    for (j, column) in columns.iter_mut().enumerate() {
-                        *column = $load(b.add(j * $lanes));
+        pub(super) const $name: &[Run<$type>] = {
+            /// # Safety
+            /// See [`super::Run`]; the processor must have the features.
+            #[target_feature(enable = $features)]
+            unsafe fn run<const PANELS: usize>(raw: &super::Raw<$type>) {
+                let &super::Raw { depth, mut a, mut b, b_strides, c, c_strides, add } = raw;
+                let mut sums = [[[$zero(); $vectors]; PANELS]; $rows];
+                // The tile is fetched while the products are summed: what is added to it, and what it shares a
+                // cache line with, may be far away.
+                for i in 0..$rows {
+                    for panel in 0..PANELS {
+                        let row = c.wrapping_add(panel * c_strides[0] + i * c_strides[1]);
+                        _mm_prefetch::<_MM_HINT_T0>(row.cast());
+                        _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add($vectors * $lanes - 1).cast());
                     }
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        let value = $splat(*a.add(i));
-                        for (sum, column) in sums.iter_mut().zip(columns) {
-                            *sum = $fma(value, column, *sum);
-                        }
-                    }
-                    a = a.add($rows);
-                    // The last step may be the last row of its memory.
-                    b = b.wrapping_add(b_stride);
                 }
-            }
-            for (i, sums) in sums.into_iter().enumerate() {
-                for (j, mut sum) in sums.into_iter().enumerate() {
-                    // SAFETY: the tile has `$rows` rows of `$vectors` vectors, `row_stride` apart.
+                for _ in 0..depth {
+                    // SAFETY: the panels hold `depth` rows of `$rows` elements and of `$vectors` vectors.
                     unsafe {
-                        let place = c.add(i * row_stride + j * $lanes);
-                        if add {
-                            sum = $add($load(place), sum);
+                        let mut columns = [[$zero(); $vectors]; PANELS];
+                        for (panel, columns) in columns.iter_mut().enumerate() {
+                            for (j, column) in columns.iter_mut().enumerate() {
+                                *column = $load(b.add(panel * b_strides[0] + j * $lanes));
+                            }
                         }
-                        $store(place, sum);
+                        for (i, sums) in sums.iter_mut().enumerate() {
+                            let value = $splat(*a.add(i));
+                            let sums = sums.as_flattened_mut().iter_mut();
+                            for (sum, &column) in sums.zip(columns.as_flattened()) {
+                                *sum = $fma(value, column, *sum);
+                            }
+                        }
+                        a = a.add($rows);
+                        // The last step may be the last row of its memory.
+                        b = b.wrapping_add(b_strides[1]);
+                    }
+                }
+                for (i, sums) in sums.into_iter().enumerate() {
+                    for (panel, sums) in sums.into_iter().enumerate() {
+                        for (j, mut sum) in sums.into_iter().enumerate() {
+                            // SAFETY: the tiles have `$rows` rows of `$vectors` vectors.
+                            unsafe {
+                                let tile = c.add(panel * c_strides[0]);
+                                let place = tile.add(i * c_strides[1] + j * $lanes);
+                                if add {
+                                    sum = $add($load(place), sum);
+                                }
+                                $store(place, sum);
+                            }
+                        }
                     }
                 }
             }
-        }
+            &[$(run::<$panels>),+]
+        };
 
         /// The kernels that gather.
         pub(super) fn $gather() -> Gather<$type> {
             /// # Safety
             /// See [`super::Kernel::gather`]; the processor must have the features.
             #[target_feature(enable = $features)]
-            unsafe fn run<const VECTORS: usize>(raw: &Raw<$type>) {
+            unsafe fn run<const VECTORS: usize>(raw: &gather::Raw<$type>) {
                 // SAFETY: the sources lie in the memory.
                 let cells: [*const $type; $columns] =
                     std::array::from_fn(|j| unsafe { raw.cells.add(*raw.sources.add(j)) });
@@ -190,25 +196,25 @@ macro_rules! kernel {
 
 #[rustfmt::skip]
 kernel!(
-    avx2_f32, avx2_f32_gather, f32, "avx2,fma", [6; 2; 8; 6],
+    AVX2_F32, avx2_f32_gather, f32, "avx2,fma", [6; 2; 8; 6], [1],
     ymm_reg, "vbroadcastss", "vfmadd231ps",
     _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps
 );
 #[rustfmt::skip]
 kernel!(
-    avx2_f64, avx2_f64_gather, f64, "avx2,fma", [6; 2; 4; 6],
+    AVX2_F64, avx2_f64_gather, f64, "avx2,fma", [6; 2; 4; 6], [1],
     ymm_reg, "vbroadcastsd", "vfmadd231pd",
     _mm256_setzero_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_set1_pd, _mm256_add_pd, _mm256_fmadd_pd
 );
 #[rustfmt::skip]
 kernel!(
-    avx512_f32, avx512_f32_gather, f32, "avx512f", [8; 1; 16; 14],
+    AVX512_F32, avx512_f32_gather, f32, "avx512f", [8; 1; 16; 14], [1, 2],
     zmm_reg, "vbroadcastss", "vfmadd231ps",
     _mm512_setzero_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps
 );
 #[rustfmt::skip]
 kernel!(
-    avx512_f64, avx512_f64_gather, f64, "avx512f", [8; 1; 8; 14],
+    AVX512_F64, avx512_f64_gather, f64, "avx512f", [8; 1; 8; 14], [1, 2],
     zmm_reg, "vbroadcastsd", "vfmadd231pd",
     _mm512_setzero_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_set1_pd, _mm512_add_pd, _mm512_fmadd_pd
 );
