@@ -11,9 +11,6 @@ use crate::element::Float;
 use crate::geometry::ConvShape;
 use crate::simd::{prefetch, vectorized};
 
-/// How many rows ahead of the one that is staged are fetched.
-const AHEAD: usize = 4;
-
 /// The cells that some outputs read of some channels.
 pub(crate) struct Staged<T: Float> {
     cells: Buffer<T>,
@@ -67,18 +64,24 @@ impl<T: Float> Staged<T> {
             (cell < shape.input[axis]).then_some(cell)
         };
         let mut line = Line::new(shape, start[2], row_len);
-        let row_of = |i: usize| {
-            let (channel, z, y) = (i / height / depth, i / height % depth, i % height);
-            let row = inside(0, z)? * shape.input[1] + inside(1, y)?;
-            planes.get((channels.start + channel) * plane + row * shape.input[2]..)
+        // The rows of the next plane, unless they begin where these end.
+        let read = (0..height).filter_map(|y| inside(1, y));
+        let (first, count) = (read.clone().min().unwrap_or(0), read.count());
+        let ahead = if depth == 1 && count < shape.input[1] { count } else { 0 };
+        let ahead = |channel| {
+            let cells = planes.get((channels.start + channel) * plane + first * shape.input[2]..);
+            cells.and_then(|cells| cells.get(..ahead * shape.input[2])).unwrap_or(&[])
         };
-        for (i, row) in staged.chunks_exact_mut(row_len).enumerate() {
-            if let Some(next) = row_of(i + AHEAD) {
-                prefetch(&next[..shape.input[2].min(next.len())]);
-            }
-            match row_of(i) {
-                Some(source) => line.stage(&source[..shape.input[2]], row),
-                None => row.fill(T::ZERO),
+        for (channel, rows) in staged.chunks_exact_mut(depth * height * row_len).enumerate() {
+            prefetch(ahead(channel + 1));
+            for (i, row) in rows.chunks_exact_mut(row_len).enumerate() {
+                if let (Some(z), Some(y)) = (inside(0, i / height), inside(1, i % height)) {
+                    let source = (channels.start + channel) * plane;
+                    let source = source + (z * shape.input[1] + y) * shape.input[2];
+                    line.stage(&planes[source..][..shape.input[2]], row);
+                } else {
+                    row.fill(T::ZERO);
+                }
             }
         }
 
