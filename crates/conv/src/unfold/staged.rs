@@ -123,9 +123,11 @@ impl<T: Float> Staged<T> {
 
     /// The offsets of some taps of each of some channels.
     pub(crate) fn offsets(&self, channels: Range<usize>, taps: &[usize]) -> Vec<usize> {
-        let of_channel = |channel| taps.iter().map(move |&tap| (channel, tap));
-        let offset = |(channel, tap): (usize, usize)| channel * self.channel + self.taps[tap];
-        channels.flat_map(of_channel).map(offset).collect()
+        let mut offsets = Vec::with_capacity(channels.len() * taps.len());
+        for channel in channels {
+            offsets.extend(taps.iter().map(|&tap| channel * self.channel + self.taps[tap]));
+        }
+        offsets
     }
 
     /// The offsets of some rows of the column matrix, whose first channel is the first that was staged.

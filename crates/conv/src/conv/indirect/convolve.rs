@@ -24,6 +24,41 @@ pub(super) struct Weights<'a, T> {
     pub(super) strides: [usize; 2],
 }
 
+impl<T: Float> Weights<'_, T> {
+    /// Packs some channels of the result, `[channels of the sum][taps][width]`, of the values of a group.
+    fn pack(
+        &self,
+        values: &[T],
+        taps: &[[usize; 2]],
+        (channels, width): (Range<usize>, usize),
+        panel: &mut [T],
+    ) {
+        let [of_result, of_sum] = self.strides;
+        let inputs = panel.len() / (taps.len() * width).max(1);
+        // Where the taps lie side by side, a lane is one stretch of memory, or one for each channel of the sum.
+        if taps.iter().map(|tap| tap[0]).eq(0..taps.len()) && !taps.is_empty() {
+            let whole = of_sum == taps.len();
+            let len = if whole { inputs * taps.len() } else { taps.len() };
+            let none = vec![T::ZERO; len];
+            for (input, rows) in panel.chunks_exact_mut(len * width).enumerate() {
+                let lane = |output| &values[output * of_result + input * of_sum..][..len];
+                let lanes = channels.clone().map(lane).chain(std::iter::repeat(&none[..]));
+                T::kernel().interleave(&lanes.take(width).collect::<Vec<_>>(), rows);
+            }
+            return;
+        }
+        panel.fill(T::ZERO);
+        for (input, rows) in panel.chunks_exact_mut((taps.len() * width).max(1)).enumerate() {
+            for (row, tap) in rows.chunks_exact_mut(width).zip(taps) {
+                let values = values[input * of_sum + tap[0]..].iter().step_by(of_result);
+                let count = channels.len();
+                let values = values.skip(channels.start).take(count);
+                row.iter_mut().zip(values).for_each(|(to, &value)| *to = value);
+            }
+        }
+    }
+}
+
 /// The convolution that makes the cells of one phase on each axis.
 struct Part<T: Float> {
     phases: [usize; 3],
@@ -123,15 +158,12 @@ impl<T: Float> Part<T> {
             .collect();
         let weights = blocks.into_par_iter().map(|(number, (channels, width))| {
             let mut panel = Buffer::for_overwrite(inputs * taps.len() * width);
-            let values = &weight.values[number * group..][..group];
-            let steps = (0..inputs).flat_map(|input| taps.iter().map(move |tap| (input, tap[0])));
-            for (row, (input, tap)) in panel.chunks_exact_mut(width).zip(steps) {
-                let first = input * weight.strides[1] + tap;
-                let values =
-                    channels.clone().map(|output| values[first + output * weight.strides[0]]);
-                let values = values.chain(std::iter::repeat(T::ZERO));
-                row.iter_mut().zip(values).for_each(|(to, value)| *to = value);
-            }
+            weight.pack(
+                &weight.values[number * group..][..group],
+                &taps,
+                (channels, width),
+                &mut panel,
+            );
             panel
         });
         Self { phases, weights: weights.collect(), taps: taps.iter().map(|tap| tap[1]).collect() }

@@ -122,6 +122,7 @@ impl<T: Float> Sums<'_, T> {
             let mut sources = staged.offsets(0..inputs, &taps);
             sources.resize(columns, 0);
             let steps = self.steps(&staged, images.len());
+            let steps = Offsets::new(&steps);
             let mut rest = &mut *sums;
             for (channels, width) in panels::<T>(outputs).skip(chosen.start).take(chosen.len()) {
                 let (sums, tail) = rest.split_at_mut(self.rows * width);
@@ -129,7 +130,7 @@ impl<T: Float> Sums<'_, T> {
                 let panel = self.panel(&images, channels, &windows, width);
                 for range in cuts(steps.len(), STEPS) {
                     let panel = &panel[range.start * width..range.end * width];
-                    let offsets = Offsets::new(&steps).range(range.clone());
+                    let offsets = steps.range(range.clone());
                     let factors = Gathered { panel, width, offsets, cells: staged.cells() };
                     let add = number > pieces.start || range.start > 0;
                     let tile = kernel.gathered_columns();

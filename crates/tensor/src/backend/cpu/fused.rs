@@ -267,23 +267,29 @@ fn sweep<T: Float, const N: usize>(
     }
     pieces.into_par_iter().for_each(|(mut slices, grad)| {
         vectorize(|| {
-            for (number, grad) in grad.chunks(BLOCK).enumerate() {
-                let places = number * BLOCK..number * BLOCK + grad.len();
-                // Copies, which the compiler knows to be apart from each other.
+            // Copies, which the compiler knows to be apart from each other, and whose length it knows.
+            let (blocks, rest) = grad.as_chunks::<BLOCK>();
+            for (number, grad) in blocks.iter().enumerate() {
+                let places = number * BLOCK..(number + 1) * BLOCK;
                 let mut values = [[T::ONE; BLOCK]; N];
-                let mut gradients = [T::ZERO; BLOCK];
-                gradients[..grad.len()].copy_from_slice(grad);
                 for (values, slice) in values.iter_mut().zip(&slices) {
-                    values[..grad.len()].copy_from_slice(&slice[places.clone()]);
+                    values.copy_from_slice(&slice[places.clone()]);
                 }
-                for i in 0..BLOCK {
-                    let next = f(std::array::from_fn(|n| values[n][i]), gradients[i]);
+                for (i, &grad) in grad.iter().enumerate() {
+                    let next = f(std::array::from_fn(|n| values[n][i]), grad);
                     for (values, next) in values.iter_mut().zip(next) {
                         values[i] = next;
                     }
                 }
                 for (values, slice) in values.iter().zip(&mut slices) {
-                    slice[places.clone()].copy_from_slice(&values[..grad.len()]);
+                    slice[places.clone()].copy_from_slice(values);
+                }
+            }
+            let first = blocks.len() * BLOCK;
+            for (i, &grad) in (first..).zip(rest) {
+                let next = f(std::array::from_fn(|n| slices[n][i]), grad);
+                for (slice, next) in slices.iter_mut().zip(next) {
+                    slice[i] = next;
                 }
             }
         });

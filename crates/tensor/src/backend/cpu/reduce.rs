@@ -112,7 +112,7 @@ fn combine<T: Float>(op: Reduce, out: &mut [T], partial: &[T]) {
     }
 }
 
-/// The sum of a slice: sixteen lanes over stretches, added up in f64.
+/// The sum of a slice: in lanes over stretches, added up in f64.
 pub(super) fn sum<T: Float>(x: &[T]) -> T {
     T::from_f64(sum_with(x, x, |x, _| x))
 }
@@ -123,7 +123,8 @@ pub(super) fn sum_with<T: Float>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Copy)
     stretches.map(|(x, y)| vectorize(|| sum_in_lanes(x, y, f))).sum()
 }
 
-const LANES: usize = 16;
+/// Two vectors of the widest kind, so that a sum need not wait for the one before it.
+const LANES: usize = 32;
 
 #[inline(always)]
 fn sum_in_lanes<T: Float>(x: &[T], y: &[T], f: impl Fn(T, T) -> T) -> f64 {
@@ -135,8 +136,18 @@ fn sum_in_lanes<T: Float>(x: &[T], y: &[T], f: impl Fn(T, T) -> T) -> f64 {
             lanes[lane] += f(x[lane], y[lane]);
         }
     }
-    let tail: f64 = x_tail.iter().zip(y_tail).map(|(&x, &y)| f(x, y).to_f64()).sum();
-    lanes.iter().map(|lane| lane.to_f64()).sum::<f64>() + tail
+    for (lane, (&x, &y)) in lanes.iter_mut().zip(x_tail.iter().zip(y_tail)) {
+        *lane += f(x, y);
+    }
+    let mut sums = lanes.map(T::to_f64);
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            sums[lane] += sums[lane + half];
+        }
+        half /= 2;
+    }
+    sums[0]
 }
 
 /// The extreme of a slice; NaN if any is.
