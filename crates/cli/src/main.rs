@@ -43,6 +43,7 @@ enum Command {
     Pooling(commands::pooling::Arguments),
     Show(commands::show::Arguments),
     Devices(commands::devices::Arguments),
+    Explain(commands::explain::Arguments),
     Bench(commands::bench::Arguments),
 }
 
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         Command::Pooling(arguments) => commands::pooling::run(arguments),
         Command::Show(arguments) => commands::show::run(arguments),
         Command::Devices(arguments) => commands::devices::run(arguments),
+        Command::Explain(arguments) => commands::explain::run(arguments),
         Command::Bench(arguments) => commands::bench::run(arguments),
     };
     match result {

@@ -33,6 +33,7 @@ mod element;
 pub mod gemm;
 mod geometry;
 pub mod pool;
+pub mod roofline;
 pub mod simd;
 pub mod unfold;
 

@@ -112,6 +112,11 @@ impl Level {
     }
 }
 
+/// The name of the kernels of this process: `portable`, `avx2` or `avx512`.
+pub fn level_name() -> &'static str {
+    level().name()
+}
+
 /// The level of the kernels of this process: the one that the environment variable `STRIATE_KERNEL` names when it is first
 /// asked for, if the processor has it, or else the highest.
 #[inline]

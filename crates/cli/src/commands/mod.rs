@@ -5,6 +5,8 @@ pub mod bench;
 mod dead;
 pub mod devices;
 pub mod evaluate;
+pub mod explain;
+mod geometry;
 pub mod models;
 pub mod photos;
 pub mod pooling;

@@ -3,6 +3,7 @@
 mod bench;
 mod cifar;
 mod damage;
+mod explain;
 mod photos;
 mod pictures;
 mod pooling;
@@ -119,7 +120,7 @@ fn help_shows_where_to_start_and_every_command_has_one() {
         .map_while(|line| line.split_whitespace().next())
         .filter(|c| *c != "help")
         .collect();
-    assert_eq!(commands.len(), 11, "{help}");
+    assert_eq!(commands.len(), 12, "{help}");
     for command in commands {
         assert!(prints(&[command, "--help"]).contains("Usage: striate"), "{command}");
     }

@@ -89,6 +89,19 @@ impl Algorithm {
             Self::Im2col
         }
     }
+
+    /// What [`Algorithm::of`] compares for a convolution whose groups have more than a few channels: what each that it may
+    /// choose costs, as a share of the products that the plain sum makes. The smallest is chosen, of equals the first.
+    pub fn costs<T: Float>(operation: Operation, shape: &ConvShape) -> Vec<(Self, f64)> {
+        let unfolded = im2col::cost(operation, shape);
+        let gathered = indirect::cost::<T>(operation, shape);
+        let mut costs = vec![(Self::Im2col, unfolded), (Self::Indirect, gathered)];
+        if WINOGRAD.load(Ordering::Relaxed) && Self::Winograd.applies::<T>(shape) {
+            // What it saves was measured against unfolding.
+            costs.push((Self::Winograd, unfolded * winograd::cost(shape)));
+        }
+        costs
+    }
 }
 
 /// The three sums.
@@ -105,6 +118,15 @@ pub enum Operation {
 impl Operation {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Forward, Self::InputGradient, Self::WeightGradient];
+
+    /// What listings call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::InputGradient => "input gradient",
+            Self::WeightGradient => "weight gradient",
+        }
+    }
 }
 
 static WINOGRAD: AtomicBool = AtomicBool::new(true);

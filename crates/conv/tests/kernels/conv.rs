@@ -4,7 +4,7 @@
 //! one test at the end measures the rounding error on real data.
 
 use proptest::prelude::*;
-use striate_conv::conv::Algorithm;
+use striate_conv::conv::{Algorithm, Operation};
 use striate_conv::{ConvShape, ConvSpec, Float, conv};
 
 use crate::common::{self, dot, integers, on_threads, reals};
@@ -268,6 +268,25 @@ fn rounding_stays_within_its_bound() {
             assert!((f64::from(y) - exact).abs() <= bound * size, "{y} for {exact}, {shape:?}");
         }
     }
+}
+
+#[test]
+fn the_algorithm_with_the_smallest_cost_is_chosen() {
+    let mut chosen = Vec::new();
+    for shape in large_shapes() {
+        for operation in Operation::ALL {
+            let algorithm = Algorithm::of::<f32>(operation, &shape);
+            if algorithm != Algorithm::Direct {
+                let costs = Algorithm::costs::<f32>(operation, &shape);
+                let least = costs.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+                assert_eq!(algorithm, least.0, "{operation:?} of {shape:?}: {costs:?}");
+            }
+            chosen.push(algorithm.name());
+        }
+    }
+    chosen.sort();
+    chosen.dedup();
+    assert!(chosen.len() > 2, "only {chosen:?}");
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! a second copy of any shape rule. That a backend with no memory at all can implement the kernel trait
 //! also proves that the trait is not shaped like a CPU.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use striate_conv::conv::Operation;
 use striate_conv::{Buffer, ConvShape, PoolShape, unfold};
 
 use super::{
@@ -22,6 +23,7 @@ pub struct Ledger {
     macs: AtomicU64,
     bytes: AtomicU64,
     peak: AtomicU64,
+    convolutions: Mutex<Vec<(Operation, ConvShape)>>,
 }
 
 impl Ledger {
@@ -38,6 +40,11 @@ impl Ledger {
     /// The most bytes that they held at one time.
     pub fn peak(&self) -> u64 {
         self.peak.load(Relaxed)
+    }
+
+    /// The convolutions so far, in their order. A transposed one is an input gradient.
+    pub fn convolutions(&self) -> Vec<(Operation, ConvShape)> {
+        self.convolutions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -82,6 +89,12 @@ impl Meta {
         self.ledger.peak.fetch_max(held + bytes, Relaxed);
         let ledger = self.ledger.clone();
         Ok(Storage::new(len, Share { bytes, ledger }))
+    }
+
+    fn count_convolution(&self, operation: Operation, shape: &ConvShape) {
+        self.count(shape.macs());
+        let convolutions = self.ledger.convolutions.lock();
+        convolutions.unwrap_or_else(PoisonError::into_inner).push((operation, *shape));
     }
 
     fn count(&self, macs: u64) {
@@ -192,7 +205,7 @@ impl<T: Float> Kernels<T> for Meta {
         _: &Storage<T>,
         _: Option<&Storage<T>>,
     ) -> Result<Storage<T>> {
-        self.count(shape.macs());
+        self.count_convolution(Operation::Forward, shape);
         self.sized(shape.output_len())
     }
 
@@ -202,7 +215,7 @@ impl<T: Float> Kernels<T> for Meta {
         _: &Storage<T>,
         _: &Storage<T>,
     ) -> Result<Storage<T>> {
-        self.count(shape.macs());
+        self.count_convolution(Operation::InputGradient, shape);
         self.sized(shape.input_len())
     }
 
@@ -212,7 +225,7 @@ impl<T: Float> Kernels<T> for Meta {
         _: &Storage<T>,
         _: &Storage<T>,
     ) -> Result<Storage<T>> {
-        self.count(shape.macs());
+        self.count_convolution(Operation::WeightGradient, shape);
         self.sized(shape.weight_len())
     }
 

@@ -2,48 +2,21 @@
 
 use serde_json::json;
 use striate::conv::conv::{self, Algorithm, Operation};
-use striate::conv::{Buffer, ConvShape, ConvSpec};
+use striate::conv::{Buffer, ConvShape};
 use striate::prelude::{Device, Error, Float, Result as Computed, Tensor};
 use striate::tensor::backend::Storage;
 use striate::tensor::random::{Key, Purpose};
 
 use super::timing::{Timing, repeat, seconds};
 use crate::Failure;
-use crate::commands::{device, print, size};
+use crate::commands::geometry::Geometry;
+use crate::commands::{device, print};
 
 /// Time forward, input gradient and weight gradient of one convolution
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Images
-    #[arg(long, default_value_t = 4, value_parser = size)]
-    batch: usize,
-    /// Input channels
-    #[arg(long, default_value_t = 64, value_parser = size)]
-    inputs: usize,
-    /// Output channels
-    #[arg(long, default_value_t = 64, value_parser = size)]
-    outputs: usize,
-    /// Height and width of the input
-    #[arg(long, default_value_t = 56, value_parser = size)]
-    size: usize,
-    /// Height and width of the kernel
-    #[arg(long, default_value_t = 3, value_parser = size)]
-    kernel: usize,
-    /// Stride
-    #[arg(long, default_value_t = 1, value_parser = size)]
-    stride: usize,
-    /// Padding on each side
-    #[arg(long, default_value_t = 1, value_parser = size)]
-    padding: usize,
-    /// Dilation
-    #[arg(long, default_value_t = 1, value_parser = size)]
-    dilation: usize,
-    /// Groups of channels
-    #[arg(long, default_value_t = 1, value_parser = size)]
-    groups: usize,
-    /// The transposed convolution
-    #[arg(long)]
-    transposed: bool,
+    #[command(flatten)]
+    geometry: Geometry,
     /// How many threads [default: one a core]
     #[arg(long)]
     threads: Option<usize>,
@@ -119,7 +92,7 @@ impl Data {
         transposed: bool,
         kernels: [(Timing, &[f32]); 3],
     ) -> Vec<Row> {
-        let mut names = ["forward", "input gradient", "weight gradient"];
+        let mut names = Operation::ALL.map(Operation::name);
         if transposed {
             names.swap(0, 1);
         }
@@ -198,27 +171,8 @@ fn choices(name: Option<&str>, shape: &ConvShape) -> Result<Vec<Choice>, Failure
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments {
-        batch, inputs, outputs, size, kernel, stride, padding, dilation, groups, ..
-    } = arguments;
-    let spec = ConvSpec::new([kernel; 2])
-        .stride([stride; 2])
-        .padding([padding; 2])
-        .dilation([dilation; 2])
-        .groups(groups);
-    let input = [batch, inputs, size, size];
-    let fits = |channels: usize| groups > 0 && channels.is_multiple_of(groups);
-    if batch == 0 || !fits(inputs) || !fits(outputs) {
-        return Err(format!(
-            "expected images, and channels that {groups} groups divide; got {batch} images, {inputs} to {outputs} channels"
-        )
-        .into());
-    }
-    let shape = match arguments.transposed {
-        false => ConvShape::conv(&spec, &input, &[outputs, inputs / groups, kernel, kernel])?,
-        true => ConvShape::transposed(&spec, &input, &[inputs, outputs / groups, kernel, kernel])?,
-    };
-    let (device, transposed) = (device(&arguments.device)?, arguments.transposed);
+    let shape = arguments.geometry.shape()?;
+    let (device, transposed) = (device(&arguments.device)?, arguments.geometry.transposed);
     let rows = if device == Device::cpu() {
         let choices = choices(arguments.algorithm.as_deref(), &shape)?;
         super::on_threads(arguments.threads, || rows(&shape, &choices, transposed))?

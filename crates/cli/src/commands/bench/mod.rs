@@ -2,7 +2,7 @@
 
 mod conv;
 mod peers;
-mod timing;
+pub mod timing;
 
 use crate::Failure;
 
@@ -27,7 +27,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Runs `work` on so many threads; without a number, on one for each core.
-fn on_threads<R: Send>(
+pub fn on_threads<R: Send>(
     threads: Option<usize>,
     work: impl FnOnce() -> Result<R, String> + Send,
 ) -> Result<R, Failure> {

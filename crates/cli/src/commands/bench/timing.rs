@@ -15,6 +15,16 @@ pub struct Timing {
     pub runs: usize,
 }
 
+impl Timing {
+    /// Of the seconds of each run, of which there is one.
+    fn of(mut seconds: Vec<f64>) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        let count = seconds.len();
+        let median = (seconds[count / 2] + seconds[(count - 1) / 2]) / 2.0;
+        Self { median: median * 1e3, min: seconds[0] * 1e3, runs: count }
+    }
+}
+
 /// Seconds to spend on a workload, if that gives enough runs.
 const BUDGET: f64 = 8.0;
 /// The fewest runs, and the most.
@@ -40,10 +50,19 @@ pub fn repeat(mut run: impl FnMut() -> Result<f64, String>) -> Result<Timing, St
             break;
         }
     }
-    seconds.sort_by(f64::total_cmp);
-    let count = seconds.len();
-    let median = (seconds[count / 2] + seconds[(count - 1) / 2]) / 2.0;
-    Ok(Timing { median: median * 1e3, min: seconds[0] * 1e3, runs: count })
+    Ok(Timing::of(seconds))
+}
+
+/// Times `run` for about so many seconds, after one run that warms up: three times at least.
+pub fn glance(budget: f64, mut run: impl FnMut()) -> Timing {
+    run();
+    let (mut seconds, start) = (Vec::new(), Instant::now());
+    while seconds.len() < 3 || (start.elapsed().as_secs_f64() < budget && seconds.len() < RUNS[1]) {
+        let start = Instant::now();
+        run();
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    Timing::of(seconds)
 }
 
 /// The seconds that `work` takes until the device is done with it.
