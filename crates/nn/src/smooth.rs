@@ -1,6 +1,7 @@
 //! The mean that follows: what a noisy loss is drawn as.
 
 use serde::{Deserialize, Serialize};
+use striate_conv::Float;
 
 /// An exponential mean of the losses so far, corrected for having begun at 0, as fastai reports the training loss:
 ///
@@ -36,6 +37,6 @@ impl Smoothed {
 
     /// The mean; not a number before the first loss.
     pub fn value(&self) -> f64 {
-        self.mean / (1.0 - BETA.powf(f64::from(self.count)))
+        self.mean / (1.0 - Float::powf(BETA, f64::from(self.count)))
     }
 }

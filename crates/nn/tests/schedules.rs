@@ -1,5 +1,8 @@
 //! Schedules against PyTorch's values, and one cycle against fastai's formula.
 
+// What is expected may come from the system.
+#![allow(clippy::disallowed_methods)]
+
 use std::f64::consts::PI;
 
 use serde::Deserialize;

@@ -5,8 +5,11 @@
 //! decide where it goes. Curves and sliding windows are SVG, because they are lines and words and
 //! must stay sharp in a report; tiles are PNG, because they are pixels.
 
+// Where a tick stands is no result.
+#[allow(clippy::disallowed_methods)]
 pub mod curves;
 pub mod photos;
+pub mod scaling;
 pub mod sliding;
 pub mod tiles;
 

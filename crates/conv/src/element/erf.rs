@@ -11,6 +11,8 @@
 //! * `|x| < 6`: `1 - exp(-x^2 - 0.5625 + P(1/x^2) / Q(1/x^2)) / |x|`, the shape of the tail.
 //! * beyond, one to the last bit.
 
+use super::math::{Double, exp, polynomial};
+
 /// `erf` on `f64`.
 pub(super) fn erf(x: f64) -> f64 {
     if x.is_nan() {
@@ -43,12 +45,7 @@ fn complement(x: f64) -> f64 {
     // exp(-x^2) would magnify the rounding of x^2. With x cut to 32 bits, `head^2` is exact and the
     // rest, (head - x)(head + x), is small enough that its rounding does not show.
     let head = f64::from_bits(x.to_bits() & 0xffff_ffff_0000_0000);
-    (-head * head - 0.5625).exp() * ((head - x) * (head + x) + ratio).exp() / x
-}
-
-/// A polynomial with its lowest coefficient first, by Horner's rule.
-fn polynomial(coefficients: &[f64], x: f64) -> f64 {
-    coefficients.iter().rev().fold(0.0, |sum, &c| sum * x + c)
+    exp::<Double>(-head * head - 0.5625) * exp::<Double>((head - x) * (head + x) + ratio) / x
 }
 
 const NEAR_ERF_OF_ONE: f64 = 0.8450629115104675;

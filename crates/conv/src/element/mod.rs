@@ -5,6 +5,7 @@
 //! the matrix product exists for `f32` and `f64` only.
 
 mod erf;
+mod math;
 
 use std::fmt::{self, Debug, Display};
 use std::iter::Sum;
@@ -87,8 +88,9 @@ element!(bool, Bool, false);
 
 /// A floating-point element: `f32` or `f64`.
 ///
-/// The methods are those of the primitive types, under their own names; [`Float::erf`] is the one
-/// that the standard library lacks.
+/// The methods are those of the primitive types, under their own names, but that exponentials, logarithms, powers and
+/// `tanh` are our own, with the same bits on every system. [`Float::erf`] and [`Float::sin_cos_turns`] are ours alone. A
+/// primitive's own methods come first where a type is known: there, ours are called as `Float::exp(x)`.
 pub trait Float:
     Element
     + Add<Output = Self>
@@ -136,10 +138,8 @@ pub trait Float:
     fn sqrt(self) -> Self;
     /// The hyperbolic tangent.
     fn tanh(self) -> Self;
-    /// The sine, of radians.
-    fn sin(self) -> Self;
-    /// The cosine, of radians.
-    fn cos(self) -> Self;
+    /// The sine and the cosine of an angle that is counted in turns, of `2 pi` radians each.
+    fn sin_cos_turns(self) -> (Self, Self);
     /// The error function, `2/sqrt(pi) * integral of exp(-t^2) from 0 to self`, to about one unit in
     /// the last place.
     fn erf(self) -> Self;
@@ -157,8 +157,6 @@ pub trait Float:
     fn signum(self) -> Self;
     /// Raises to a power.
     fn powf(self, exponent: Self) -> Self;
-    /// Raises to an integer power.
-    fn powi(self, exponent: i32) -> Self;
     /// The larger value; a NaN operand is ignored.
     fn max(self, other: Self) -> Self;
     /// The smaller value; a NaN operand is ignored.
@@ -190,7 +188,7 @@ macro_rules! forward {
 }
 
 macro_rules! float {
-    ($type:ident, $gemm:ident, $kernel:ident) => {
+    ($type:ident, $gemm:ident, $kernel:ident, $precision:ident: $exp:path, $pow:path) => {
         impl Float for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -218,11 +216,39 @@ macro_rules! float {
                 erf::erf(self.into()) as Self
             }
 
+            #[inline(always)]
+            fn exp(self) -> Self {
+                $exp(self.into()) as Self
+            }
+            #[inline(always)]
+            fn exp_m1(self) -> Self {
+                math::exp_m1::<math::$precision>(self.into()) as Self
+            }
+            #[inline(always)]
+            fn ln(self) -> Self {
+                math::ln::<math::$precision>(self.into()) as Self
+            }
+            #[inline(always)]
+            fn ln_1p(self) -> Self {
+                math::ln_1p::<math::$precision>(self.into()) as Self
+            }
+            #[inline(always)]
+            fn tanh(self) -> Self {
+                math::tanh::<math::$precision>(self.into()) as Self
+            }
+            #[inline(always)]
+            fn sin_cos_turns(self) -> (Self, Self) {
+                let (sin, cos) = math::sin_cos_turns(self.into());
+                (sin as Self, cos as Self)
+            }
+            #[inline(always)]
+            fn powf(self, exponent: Self) -> Self {
+                $pow(self.into(), exponent.into()) as Self
+            }
+
             forward! { $type:
-                exp() -> Self; exp_m1() -> Self; ln() -> Self; ln_1p() -> Self; sqrt() -> Self;
-                tanh() -> Self; sin() -> Self; cos() -> Self; abs() -> Self; recip() -> Self;
+                sqrt() -> Self; abs() -> Self; recip() -> Self;
                 floor() -> Self; ceil() -> Self; round() -> Self; signum() -> Self;
-                powf(exponent: Self) -> Self; powi(exponent: i32) -> Self;
                 max(other: Self) -> Self; min(other: Self) -> Self;
                 mul_add(factor: Self, term: Self) -> Self;
                 is_nan() -> bool; is_finite() -> bool;
@@ -231,5 +257,5 @@ macro_rules! float {
     };
 }
 
-float!(f32, sgemm, f32_kernel);
-float!(f64, dgemm, f64_kernel);
+float!(f32, sgemm, f32_kernel, Single: math::exp_single, math::pow_single);
+float!(f64, dgemm, f64_kernel, Double: math::exp::<math::Double>, math::pow);

@@ -2,6 +2,7 @@
 
 mod common;
 mod conv;
+mod functions;
 mod gemm;
 mod geometry;
 mod pooling;

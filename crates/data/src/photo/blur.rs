@@ -1,5 +1,7 @@
 //! Gaussian blur: one window along rows, the same along columns.
 
+use striate_conv::Float;
+
 use super::Photo;
 
 impl Photo {
@@ -26,7 +28,10 @@ impl Photo {
 
 fn normal_curve(kernel: usize, sigma: f64) -> Vec<f32> {
     let half = (kernel.max(1) - 1) as f64 / 2.0;
-    let height = |x: usize| (-0.5 * ((x as f64 - half) / sigma).powi(2)).exp();
+    let height = |x: usize| {
+        let deviations = (x as f64 - half) / sigma;
+        Float::exp(-0.5 * deviations * deviations)
+    };
     let heights: Vec<f64> = (0..kernel.max(1)).map(height).collect();
     let sum: f64 = heights.iter().sum();
     heights.into_iter().map(|height| (height / sum) as f32).collect()

@@ -1,5 +1,7 @@
 //! Turning and tilting: every output pixel asks where it came from.
 
+use striate_conv::Float;
+
 use super::Photo;
 
 /// Binary places of a coordinate while turning.
@@ -12,7 +14,7 @@ impl Photo {
     /// Turned by `degrees` against the clock about its middle, in its own size. Each output takes the nearest pixel,
     /// or black from outside.
     pub fn rotate(&self, degrees: f64) -> Self {
-        let (sin, cos) = (-degrees.rem_euclid(360.0).to_radians()).sin_cos();
+        let (sin, cos) = (-degrees.rem_euclid(360.0) / 360.0).sin_cos_turns();
         let (x, y) = (self.width as f64 / 2.0, self.height as f64 / 2.0);
         // Coordinates are stepped in fixed point, as PIL does: which pixel is nearest would else differ at times.
         let fixed = |value: f64| (value * f64::from(1 << PLACES) + 0.5).floor() as i64;

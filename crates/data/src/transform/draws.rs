@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use striate_conv::Float;
 use striate_tensor::random::Key;
 
 /// How many numbers a step may draw.
@@ -55,7 +56,7 @@ impl Draws {
     ) -> Option<[usize; 4]> {
         let fits = |draws: &mut Self| {
             let area = (width * height) as f64 * draws.uniform(area.0, area.1);
-            let ratio = draws.uniform(ratio.0.ln(), ratio.1.ln()).exp();
+            let ratio = Float::exp(draws.uniform(Float::ln(ratio.0), Float::ln(ratio.1)));
             let w = (area * ratio).sqrt().round() as usize;
             let h = (area / ratio).sqrt().round() as usize;
             let fits = (1..=width).contains(&w) && (1..=height).contains(&h);

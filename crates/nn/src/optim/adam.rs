@@ -1,6 +1,7 @@
 //! Adam, and AdamW, which differs only in where weight decay enters.
 
 use serde::{Deserialize, Serialize};
+use striate_conv::Float;
 use striate_tensor::backend::Update;
 
 /// Adam (Kingma and Ba 2014), and with [`Adam::decoupled`] AdamW (Loshchilov and Hutter 2017).
@@ -73,7 +74,7 @@ impl Adam {
     }
 
     pub(super) fn update(&self, step: u64) -> Update {
-        let [bias1, bias2] = self.betas.map(|beta| 1.0 - beta.powf(step as f64));
+        let [bias1, bias2] = self.betas.map(|beta| 1.0 - Float::powf(beta, step as f64));
         let (decay, shrink) = match self.decoupled {
             true => (0.0, 1.0 - self.lr * self.weight_decay),
             false => (self.weight_decay, 1.0),

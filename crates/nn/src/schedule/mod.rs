@@ -28,6 +28,7 @@ mod one_cycle;
 mod plateau;
 
 use serde::{Deserialize, Serialize};
+use striate_conv::Float;
 
 pub use one_cycle::OneCycle;
 pub use plateau::{Goal, Plateau, Threshold};
@@ -121,12 +122,12 @@ impl Schedule {
         let time = step as f64;
         let factor = match self {
             Schedule::Constant => 1.0,
-            Schedule::Step { size, gamma } => gamma.powf((step / size.max(&1)) as f64),
+            Schedule::Step { size, gamma } => Float::powf(*gamma, (step / size.max(&1)) as f64),
             Schedule::MultiStep { milestones, gamma } => {
                 let passed = milestones.iter().filter(|&&milestone| milestone <= step).count();
-                gamma.powf(passed as f64)
+                Float::powf(*gamma, passed as f64)
             }
-            Schedule::Exponential { gamma } => gamma.powf(time),
+            Schedule::Exponential { gamma } => Float::powf(*gamma, time),
             Schedule::Cosine { period, floor } => {
                 Anneal::Cosine.between(1.0, *floor, time / *period.max(&1) as f64)
             }
@@ -159,7 +160,7 @@ impl Anneal {
     fn between(self, from: f64, to: f64, progress: f64) -> f64 {
         let progress = progress.clamp(0.0, 1.0);
         let covered = match self {
-            Anneal::Cosine => (1.0 - (std::f64::consts::PI * progress).cos()) / 2.0,
+            Anneal::Cosine => (1.0 - (0.5 * progress).sin_cos_turns().1) / 2.0,
             Anneal::Linear => progress,
         };
         from + (to - from) * covered

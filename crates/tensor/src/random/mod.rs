@@ -39,7 +39,6 @@ mod rng;
 mod tests;
 
 use std::array;
-use std::f64::consts::TAU;
 
 use rayon::prelude::*;
 use striate_conv::{DType, Float};
@@ -178,8 +177,8 @@ impl Key {
     /// ```
     ///
     /// so |z| is at most sqrt(64 ln 2) = 6.66. All of it, and `mean + std_dev * z`, is computed in
-    /// f64 and rounded once: the logarithms of two systems may differ in the last of 53 bits,
-    /// which all but never reaches the 24 of an f32.
+    /// f64 and rounded once. Logarithm, sine and cosine are our own ([`Float::ln`]), so that the bits do not depend
+    /// on the system.
     pub fn fill_normal<T: Float>(&self, out: &mut [T], mean: f64, std_dev: f64) {
         let philox = self.philox();
         fill_blocks(out, |block| {
@@ -249,8 +248,8 @@ fn uniform_block<T: Float>(philox: &Philox, block: u64) -> [f64; 4] {
 }
 
 fn box_muller(w0: u32, w1: u32) -> (f64, f64) {
-    let radius = (-2.0 * ((f64::from(w0) + 1.0) / TWO_POW_32).ln()).sqrt();
-    let (sin, cos) = (TAU * f64::from(w1) / TWO_POW_32).sin_cos();
+    let radius = (-2.0 * Float::ln((f64::from(w0) + 1.0) / TWO_POW_32)).sqrt();
+    let (sin, cos) = (f64::from(w1) / TWO_POW_32).sin_cos_turns();
     (radius * cos, radius * sin)
 }
 

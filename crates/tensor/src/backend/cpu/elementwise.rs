@@ -1,5 +1,8 @@
 //! Elementwise kernels. The derivatives of all functions of one argument stand in one table,
 //! [`unary_gradient`], as functions of what the forward pass keeps.
+//!
+//! The functions are compiled into the loops that [`vectorize`] makes for each kind of vectors. A compiler that is not told to
+//! leaves the longer ones outside, in one version for the oldest processor: hence the attributes.
 
 use rayon::prelude::*;
 use striate_conv::simd::vectorize;
@@ -11,19 +14,19 @@ use crate::backend::{Binary, Compare, Unary};
 fn map<T: Float>(out: &mut [T], x: &[T], f: impl Fn(T) -> T + Sync) {
     let pairs = out.par_chunks_mut(TASK).zip(x.par_chunks(TASK));
     pairs.for_each(|(out, x)| {
-        vectorize(|| out.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x)));
+        vectorize(
+            #[inline(always)]
+            || out.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x)),
+        );
     });
 }
 
-#[inline]
+#[inline(always)]
 fn sigmoid<T: Float>(x: T) -> T {
-    // Of the two forms, the one whose exponential cannot overflow.
-    if x >= T::ZERO {
-        T::ONE / (T::ONE + (-x).exp())
-    } else {
-        let e = x.exp();
-        e / (T::ONE + e)
-    }
+    // 1 / (1 + e^-x), or e^x / (1 + e^x): the one whose exponential cannot overflow.
+    let e = (-x.abs()).exp();
+    let numerator = if x < T::ZERO { e } else { T::ONE };
+    numerator / (T::ONE + e)
 }
 
 #[inline]
@@ -33,13 +36,29 @@ pub(super) fn relu<T: Float>(x: T) -> T {
 }
 
 /// `ln(1 + e^x)` without overflow.
-#[inline]
+#[inline(always)]
 fn softplus<T: Float>(x: T) -> T {
     relu(x) + (-x.abs()).exp().ln_1p()
 }
 
+#[inline(always)]
+fn softplus_gradient<T: Float>(grad: T, x: T) -> T {
+    grad * sigmoid(x)
+}
+
+#[inline(always)]
+fn silu<T: Float>(x: T) -> T {
+    x * sigmoid(x)
+}
+
+#[inline(always)]
+fn silu_gradient<T: Float>(grad: T, x: T) -> T {
+    let s = sigmoid(x);
+    grad * s * (T::ONE + x * (T::ONE - s))
+}
+
 /// The normal distribution function.
-#[inline]
+#[inline(always)]
 fn normal_cdf<T: Float>(x: T) -> T {
     let half = T::from_f64(0.5);
     half * (T::ONE + (x * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf())
@@ -48,7 +67,7 @@ fn normal_cdf<T: Float>(x: T) -> T {
 const TANH_CUBIC: f64 = 0.044715;
 
 /// `tanh(sqrt(2/pi) (x + 0.044715 x^3))` and the derivative of its argument.
-#[inline]
+#[inline(always)]
 fn gelu_tanh_parts<T: Float>(x: T) -> (T, T) {
     let root = T::from_f64((2.0 / std::f64::consts::PI).sqrt());
     let cubic = T::from_f64(TANH_CUBIC) * x * x;
@@ -57,30 +76,45 @@ fn gelu_tanh_parts<T: Float>(x: T) -> (T, T) {
     (inner.tanh(), slope)
 }
 
+#[inline(always)]
+fn gelu_tanh<T: Float>(x: T) -> T {
+    T::from_f64(0.5) * x * (T::ONE + gelu_tanh_parts(x).0)
+}
+
+#[inline(always)]
+fn gelu_tanh_gradient<T: Float>(grad: T, x: T) -> T {
+    let (t, slope) = gelu_tanh_parts(x);
+    grad * T::from_f64(0.5) * (T::ONE + t + x * (T::ONE - t * t) * slope)
+}
+
 pub(super) fn unary<T: Float>(op: Unary, out: &mut [T], x: &[T]) {
     let c = T::from_f64;
-    let half = c(0.5);
     match op {
         Unary::Affine { scale, shift } => {
             let (scale, shift) = (c(scale), c(shift));
             map(out, x, |x| scale * x + shift)
         }
         Unary::Abs => map(out, x, |x| x.abs()),
-        Unary::Exp => map(out, x, |x| x.exp()),
-        Unary::Ln => map(out, x, |x| x.ln()),
+        Unary::Exp => map(out, x, T::exp),
+        Unary::Ln => map(out, x, T::ln),
         Unary::Sqrt => map(out, x, |x| x.sqrt()),
         Unary::Recip => map(out, x, |x| T::ONE / x),
         Unary::Pow(2.0) => map(out, x, |x| x * x),
+        Unary::Pow(0.5) => map(out, x, |x| x.sqrt()),
+        Unary::Pow(-0.5) => map(out, x, |x| T::ONE / x.sqrt()),
         Unary::Pow(p) => map(out, x, |x| x.powf(c(p))),
-        Unary::Tanh => map(out, x, |x| x.tanh()),
+        Unary::Tanh => map(out, x, T::tanh),
         Unary::Sigmoid => map(out, x, sigmoid),
         Unary::Relu => map(out, x, relu),
         Unary::LeakyRelu(slope) => map(out, x, |x| if x > T::ZERO { x } else { c(slope) * x }),
-        Unary::Elu(alpha) => map(out, x, |x| if x > T::ZERO { x } else { c(alpha) * x.exp_m1() }),
+        Unary::Elu(alpha) => {
+            let alpha = c(alpha);
+            map(out, x, |x| if x > T::ZERO { x } else { alpha * x.exp_m1() })
+        }
         Unary::Gelu => map(out, x, |x| x * normal_cdf(x)),
-        Unary::GeluTanh => map(out, x, |x| half * x * (T::ONE + gelu_tanh_parts(x).0)),
+        Unary::GeluTanh => map(out, x, gelu_tanh),
         Unary::Softplus => map(out, x, softplus),
-        Unary::Silu => map(out, x, |x| x * sigmoid(x)),
+        Unary::Silu => map(out, x, silu),
         Unary::Clamp(low, high) => map(out, x, |x| {
             if x < c(low) {
                 c(low)
@@ -113,6 +147,7 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
         Unary::Sqrt => with(out, grad, saved, |g, y| g * half / y),
         Unary::Recip => with(out, grad, saved, |g, y| -g * y * y),
         Unary::Pow(0.0) => map(out, grad, |_| zero),
+        Unary::Pow(2.0) => with(out, grad, saved, |g, x| g * (x + x)),
         Unary::Pow(p) => with(out, grad, saved, |g, x| g * c(p) * x.powf(c(p - 1.0))),
         Unary::Tanh => with(out, grad, saved, |g, y| g * (one - y * y)),
         Unary::Sigmoid => with(out, grad, saved, |g, y| g * y * (one - y)),
@@ -121,21 +156,16 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
             with(out, grad, saved, |g, x| if x > zero { g } else { g * c(slope) })
         }
         Unary::Elu(alpha) => {
-            with(out, grad, saved, |g, x| if x > zero { g } else { g * c(alpha) * x.exp() })
+            let alpha = c(alpha);
+            with(out, grad, saved, |g, x| if x > zero { g } else { g * alpha * x.exp() })
         }
         Unary::Gelu => with(out, grad, saved, |g, x| {
             let density = (-half * x * x).exp() * c(0.5 / std::f64::consts::PI).sqrt();
             g * (normal_cdf(x) + x * density)
         }),
-        Unary::GeluTanh => with(out, grad, saved, |g, x| {
-            let (t, slope) = gelu_tanh_parts(x);
-            g * half * (one + t + x * (one - t * t) * slope)
-        }),
-        Unary::Softplus => with(out, grad, saved, |g, x| g * sigmoid(x)),
-        Unary::Silu => with(out, grad, saved, |g, x| {
-            let s = sigmoid(x);
-            g * s * (one + x * (one - s))
-        }),
+        Unary::GeluTanh => with(out, grad, saved, gelu_tanh_gradient),
+        Unary::Softplus => with(out, grad, saved, softplus_gradient),
+        Unary::Silu => with(out, grad, saved, silu_gradient),
         Unary::Clamp(low, high) => {
             with(out, grad, saved, |g, x| if x >= c(low) && x <= c(high) { g } else { zero })
         }
@@ -145,10 +175,13 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
 fn with<T: Float>(out: &mut [T], grad: &[T], saved: &[T], f: impl Fn(T, T) -> T + Sync) {
     let inputs = grad.par_chunks(TASK).zip(saved.par_chunks(TASK));
     out.par_chunks_mut(TASK).zip(inputs).for_each(|(out, (grad, saved))| {
-        vectorize(|| {
-            let inputs = grad.iter().zip(saved);
-            out.iter_mut().zip(inputs).for_each(|(o, (&g, &s))| *o = f(g, s));
-        });
+        vectorize(
+            #[inline(always)]
+            || {
+                let inputs = grad.iter().zip(saved);
+                out.iter_mut().zip(inputs).for_each(|(o, (&g, &s))| *o = f(g, s));
+            },
+        );
     });
 }
 
