@@ -18,7 +18,7 @@ use super::{Error, Result, refuse};
 
 /// Blue, vermilion, bluish green, reddish purple, orange, sky blue, black: M. Okabe and K. Ito,
 /// "Color Universal Design", 2008.
-const PALETTE: [RGBColor; 7] = [
+pub(super) const PALETTE: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -273,7 +273,7 @@ fn emptiest_ninth(
     emptiest.map_or(UpperRight, |ninth| ninth.1)
 }
 
-fn drawing(cause: impl Display) -> Error {
+pub(super) fn drawing(cause: impl Display) -> Error {
     Error::Drawing { what: "curves", cause: cause.to_string() }
 }
 

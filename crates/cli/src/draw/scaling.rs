@@ -1,0 +1,108 @@
+//! Costs against sizes, both in powers: what grows like a power of a size is a straight line.
+
+use plotters::prelude::*;
+
+use super::curves::{PALETTE, drawing};
+use super::{Result, refuse};
+
+/// Width and height of a drawing, in pixels.
+const SIZE: (u32, u32) = (640, 440);
+
+/// A named line through points that are above zero.
+pub struct Curve {
+    pub name: &'static str,
+    pub points: Vec<(f64, f64)>,
+}
+
+/// The two ends of some places, a little further apart.
+fn ends(places: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (low, high) = places
+        .fold((f64::INFINITY, 0.0f64), |(low, high), place| (low.min(place), high.max(place)));
+    (low / 1.15, high * 1.15)
+}
+
+/// The curves over one pair of axes. The second half of them are drawn thin, in the colours of the first.
+pub fn scaling_svg(x: &str, y: &str, curves: &[Curve]) -> Result<String> {
+    let points = || curves.iter().flat_map(|curve| &curve.points);
+    if points().count() == 0 || points().any(|(x, y)| !(*x > 0.0 && *y > 0.0 && y.is_finite())) {
+        return refuse(format!("expected sizes and costs above zero to draw `{y}` against `{x}`"));
+    }
+    let mut svg = String::new();
+    draw(&mut svg, [x, y], curves).map_err(drawing)?;
+    Ok(svg)
+}
+
+type Drawn<T = ()> = std::result::Result<T, DrawingAreaErrorKind<std::io::Error>>;
+type Logarithms = LogCoord<f64>;
+type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Logarithms, Logarithms>>;
+
+fn draw(svg: &mut String, [x, y]: [&str; 2], curves: &[Curve]) -> Drawn {
+    let points = || curves.iter().flat_map(|curve| &curve.points);
+    let (left, right) = ends(points().map(|point| point.0));
+    let (low, high) = ends(points().map(|point| point.1));
+    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .margin(12)
+        .margin_right(24)
+        .x_label_area_size(50)
+        .y_label_area_size(78)
+        .build_cartesian_2d((left..right).log_scale(), (low..high).log_scale())?;
+    chart
+        .configure_mesh()
+        .bold_line_style(RGBColor(225, 225, 225))
+        .light_line_style(RGBColor(242, 242, 242))
+        .axis_style(RGBColor(90, 90, 90))
+        .label_style(("sans-serif", 17))
+        .axis_desc_style(("sans-serif", 19))
+        .x_label_formatter(&f64::to_string)
+        .y_label_formatter(&f64::to_string)
+        .x_desc(x)
+        .y_desc(y)
+        .draw()?;
+    for (index, curve) in curves.iter().enumerate() {
+        draw_curve(&mut chart, curve, index, curves.len().div_ceil(2))?;
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .label_font(("sans-serif", 18))
+        .background_style(WHITE.mix(0.85))
+        .border_style(RGBColor(200, 200, 200))
+        .draw()?;
+    root.present()
+}
+
+/// From `half` on, the curves are thin and have no dots.
+fn draw_curve(chart: &mut Chart, curve: &Curve, index: usize, half: usize) -> Drawn {
+    let (colour, thin) = (PALETTE[index % half % PALETTE.len()], index >= half);
+    let style = colour.stroke_width(if thin { 1 } else { 3 });
+    let line = LineSeries::new(curve.points.iter().copied(), style);
+    let entry = chart.draw_series(line)?.label(curve.name);
+    entry.legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
+    let dots = curve.points.iter().filter(|_| !thin);
+    chart.draw_series(dots.map(|&point| Circle::new(point, 3, colour.filled())))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_curve_is_drawn_and_what_has_no_logarithm_refused() {
+        let curve = |name, scale: f64| Curve {
+            name,
+            points: [1.0, 10.0, 100.0].map(|x| (x, scale * x)).to_vec(),
+        };
+        let svg =
+            scaling_svg("size", "ms", &[curve("chosen", 0.1), curve("unfolded", 0.2)]).unwrap();
+        assert_eq!(svg.matches("<circle").count(), 3);
+        assert!(svg.matches("<polyline").count() >= 2);
+        assert!(svg.contains("chosen") && svg.contains("unfolded") && svg.contains("size"));
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(scaling_svg("size", "ms", &[curve("c", bad)]).is_err(), "{bad}");
+        }
+        assert!(scaling_svg("size", "ms", &[]).is_err());
+    }
+}
