@@ -42,6 +42,9 @@ pub struct Config {
     pub optimizer: striate::nn::optim::Rule,
     /// Mean and standard deviation taken off the pixels.
     pub normalize: Option<(f32, f32)>,
+    /// Whether convolutions were never to be computed by Winograd's algorithm.
+    #[serde(default)]
+    pub precise: bool,
 }
 
 /// One row of `metrics.csv`.

@@ -73,9 +73,9 @@ impl<T: Float> Parameter<T> {
     }
 
     /// What a layer computes with in `pass`, next to `input`: tracked only if the pass is, and without data
-    /// where the input has none.
+    /// where the input has none, unless the parameter itself is already there.
     pub fn value(&self, pass: &Pass<T>, input: &Tensor<T>) -> Result<Tensor<T>> {
-        if input.device().is_meta() {
+        if input.device().is_meta() && self.tensor().device() != input.device() {
             let value = Tensor::zeros(self.shape(), input.device())?;
             return Ok(if pass.is_tracked() { value.tracked() } else { value });
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use striate_tensor::backend::meta::Meta;
 use striate_tensor::{Device, Float, Result, Tensor};
 
+use crate::optim::{Optimizer, Rule};
 use crate::{Module, Parameter, Pass};
 
 /// One layer of a [`Summary`].
@@ -93,6 +94,31 @@ impl Summary {
             macs: ledger.macs(),
             element_size: size_of::<T>(),
         })
+    }
+
+    /// The most bytes that the tensors of a training step on `batch` samples hold at once, found by taking two steps without
+    /// computing anything: parameters, what the forward pass keeps, gradients, and the optimizer's state, each rounded
+    /// up as the processor's pool rounds it. What a kernel needs while it runs comes on top.
+    ///
+    /// `module` gives up its values: its parameters move to the device that has none. Its output is taken for logits.
+    pub fn training_bytes<T: Float>(
+        module: &dyn Module<T>,
+        rule: impl Into<Rule>,
+        (input, batch): (&[usize], usize),
+    ) -> Result<u64> {
+        let meta = Meta::new();
+        let ledger = meta.ledger();
+        let device = Device::from_backend(Arc::new(meta));
+        module.to_device(&device)?;
+        let samples = Tensor::<T>::zeros([&[batch], input].concat(), &device)?;
+        let labels = Tensor::<i64>::zeros([batch], &device)?;
+        let mut optimizer = Optimizer::new(module, rule);
+        // The state comes into being in the first step, after its peak.
+        for step in 1..=2 {
+            let logits = module.forward(&samples, &Pass::train(0, step))?;
+            optimizer.step(&logits.cross_entropy(&labels)?.backward()?)?;
+        }
+        Ok(ledger.peak())
     }
 
     /// Mebibytes of `elements`.

@@ -15,6 +15,7 @@ pub mod show;
 pub mod summary;
 pub mod train;
 
+use striate::conv::conv::allow_winograd;
 use striate::models::{CATALOGUE, Entry, find};
 use striate::prelude::Device;
 
@@ -55,6 +56,9 @@ pub struct Machine {
     /// How many threads; the results do not depend on it [default: one a core]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
+    /// Never convolve by Winograd's algorithm, whose rounding errors are larger
+    #[arg(long)]
+    pub precise: bool,
     /// What computes: cpu, or a card such as cuda:0
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -66,6 +70,7 @@ impl Machine {
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global()?;
         }
+        allow_winograd(!self.precise);
         device(&self.device)
     }
 }

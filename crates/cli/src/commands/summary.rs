@@ -3,7 +3,7 @@
 use serde_json::json;
 use striate::prelude::*;
 
-use super::{entry, print, sizes};
+use super::{entry, print, size, sizes};
 use crate::Failure;
 
 /// Print a network's layers, output shapes, parameters and memory
@@ -14,6 +14,9 @@ pub struct Arguments {
     /// The shape of one sample, such as 3x224x224 [default: the network's own]
     #[arg(long, value_parser = sizes)]
     input: Option<std::vec::Vec<usize>>,
+    /// Also predict the memory of a training step on so many samples, with Adam
+    #[arg(long, value_parser = size, conflicts_with = "tree")]
+    batch: Option<usize>,
     /// Print the tree of modules instead of the table
     #[arg(long, conflicts_with = "json")]
     tree: bool,
@@ -30,8 +33,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let input = arguments.input.as_deref().unwrap_or(entry.input);
     let summary = Summary::new(&*net, input)?;
+    let training = arguments.batch.map(|batch| {
+        let bytes = Summary::training_bytes(&*net, Adam::new(1e-3), (input, batch))?;
+        Ok::<_, Error>((batch, bytes as f64 / f64::from(1 << 20)))
+    });
+    let training = training.transpose()?;
     if !arguments.json {
-        return print(summary);
+        print(summary)?;
+        return training.map_or(Ok(()), |(batch, megabytes)| {
+            print(format_args!("Training step of {batch} samples (MB): {megabytes:.2}"))
+        });
     }
     let rows = summary.rows.iter().map(|row| {
         json!({
@@ -54,6 +65,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             "forward_backward": summary.activation_megabytes(),
             "parameters": summary.parameter_megabytes(),
             "total": summary.total_megabytes(),
+            "training": training.map(|(_, megabytes)| megabytes),
         },
     }))?)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use striate::conv::conv::allow_winograd;
 use striate::models::Recipe;
 use striate::nn::Step;
 use striate::prelude::*;
@@ -53,6 +54,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         false => (fresh(&arguments, &recipe)?, None),
     };
     recipe.epochs = config.epochs;
+    allow_winograd(!config.precise);
     // Data that cannot be read should not leave a folder behind.
     let samples = config.data.load(&recipe)?;
     let loader = Loader::new(&samples.train).batch(recipe.batch).shuffle(config.seed);
@@ -115,6 +117,7 @@ fn fresh(arguments: &Arguments, recipe: &Recipe) -> Result<Config, Failure> {
         batch: recipe.batch,
         optimizer: recipe.rule,
         normalize: recipe.normalize,
+        precise: arguments.machine.precise,
     })
 }
 
@@ -133,6 +136,9 @@ fn resumed(arguments: &Arguments, recipe: &Recipe) -> Result<(Config, RunFolder)
     }
     if arguments.data.is_some() && Source::from_option(arguments.data.clone())? != config.data {
         differs("data", &config.data)?;
+    }
+    if arguments.machine.precise && !config.precise {
+        differs("precision", &"without --precise")?;
     }
     let was = (config.batch, config.optimizer, config.normalize);
     if was != (recipe.batch, recipe.rule, recipe.normalize) {

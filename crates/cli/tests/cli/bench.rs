@@ -1,5 +1,7 @@
 //! Timing: what is printed has the right shape, and bad arguments are refused. How fast it is is no test's business.
 
+use serde_json::Value;
+
 use super::{fails, json, misused, prints};
 
 #[test]
@@ -47,11 +49,55 @@ fn a_geometry_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn precision_rules_out_winograd() {
+    let by = |extra: &[&str]| {
+        let result =
+            json(&[&["bench", "conv", "--batch", "1", "--size", "16", "--json"], extra].concat());
+        result["kernels"][0]["algorithm"].as_str().unwrap().to_owned()
+    };
+    if by(&[]) == "winograd" {
+        assert_ne!(by(&["--precise"]), "winograd");
+    } else {
+        println!("SKIP: Winograd's algorithm is not for this processor");
+    }
+}
+
+#[test]
+fn a_sweep_is_timed_and_drawn() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().to_str().unwrap();
+    let arguments = ["bench", "scaling", "--out", folder, "--seconds", "0"];
+    let table = prints(&[&arguments[..], &["--sweep", "dilation"]].concat());
+    assert_eq!(table.lines().count(), 9, "{table}");
+    let read = |name| std::fs::read_to_string(out.path().join(name)).unwrap();
+    assert_eq!(read("scaling.csv").lines().count(), 9);
+    assert_eq!(read("dilation.svg").matches("<circle").count(), 16);
+    fails(&[&arguments[..], &["--sweep", "time"]].concat(), "expected a sweep of batch, channels");
+}
+
+/// A step that asks the system for memory again and again pays for it in page faults, up to a third of its time.
+#[test]
+#[cfg(target_os = "linux")]
+fn training_settles_on_the_memory_that_was_predicted() {
+    let lines = prints(&["bench", "peers", "--threads", "2", "--filter", "^(mnist_cnn|vgg4)$"]);
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    for line in lines.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let value = |name: &str| line[name].as_f64().unwrap();
+        assert!(value("faults_per_step") < 10.0, "{line}");
+        assert!(value("resident_growth_mb") > 0.0, "{line}");
+        let share = value("pool_mb") / value("predicted_mb");
+        assert!((0.9..1.1).contains(&share), "{line}");
+    }
+}
+
+#[test]
 fn peers_workloads_are_json_lines() {
     let line = json(&["bench", "peers", "--threads", "1", "--filter", "^fwd:c16-32_k5_14_b100$"]);
     assert_eq!(line["workload"], "fwd:c16-32_k5_14_b100");
     assert_eq!(line["threads"], 1);
     assert!(line["gflops"].as_f64() > Some(0.0));
+    assert!(line["checksum"].as_f64() > Some(1.0));
     fails(&["bench", "peers", "--filter", "("], "--filter (");
     assert_eq!(prints(&["bench", "peers", "--filter", "no such workload"]), "");
 }

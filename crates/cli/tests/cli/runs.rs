@@ -50,6 +50,21 @@ fn a_run_leaves_its_folder_and_can_be_used() {
 }
 
 #[test]
+fn precision_is_part_of_a_run() {
+    let (data, out) = (digits(), tempfile::tempdir().unwrap());
+    let precise = train(&data, &out, "precise", &["--epochs", "1", "--precise"]);
+    let config: Value =
+        serde_json::from_slice(&fs::read(precise.join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["precise"], true);
+    train(&data, &out, "precise", &["--epochs", "2", "--resume"]);
+    let plain = train(&data, &out, "plain", &["--epochs", "1"]);
+    fails(
+        &["train", "mnist-mlp", "--out", text(&plain), "--resume", "--precise"],
+        "the run's precision was without --precise",
+    );
+}
+
+#[test]
 fn a_run_without_out_gets_a_folder_of_its_own() {
     let (data, home) = (digits(), tempfile::tempdir().unwrap());
     for folder in ["mnist-mlp", "mnist-mlp-2"] {

@@ -16,7 +16,7 @@ use std::slice;
 
 use crate::element::{Element, any_bytes_are_valid};
 use pool::Block;
-pub use pool::{PoolStats, stats, trim};
+pub use pool::{PoolStats, restart_high_water, rounded, stats, trim};
 
 /// The alignment of every buffer, in bytes.
 pub const ALIGNMENT: usize = 64;

@@ -48,6 +48,23 @@ pub fn stats() -> PoolStats {
     }
 }
 
+/// Starts [`PoolStats::high_water`] anew, from what is in use now.
+pub fn restart_high_water() {
+    HIGH_WATER.store(IN_USE.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+/// The bytes of the pool that a buffer of so many bytes takes: those of its size class.
+///
+/// ```
+/// use striate_conv::buffer::rounded;
+///
+/// assert_eq!([0, 1, 256, 257, 5000].map(rounded), [0, 256, 256, 320, 5120]);
+/// ```
+pub fn rounded(bytes: usize) -> usize {
+    // What no class holds cannot be had, but may be asked about.
+    if bytes == 0 { 0 } else { class_of(bytes).map_or(bytes, class_size) }
+}
+
 /// Returns all cached memory to the system.
 pub fn trim() {
     for (class, list) in FREE.iter().enumerate() {

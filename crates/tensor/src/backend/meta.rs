@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use striate_conv::conv::Operation;
-use striate_conv::{Buffer, ConvShape, PoolShape, unfold};
+use striate_conv::{Buffer, ConvShape, PoolShape, buffer, unfold};
 
 use super::{
-    AxisShape, Backend, Binary, Compare, Extreme, Kernels, MatmulShape, Memory, Pick, Reduce,
-    Storage, Unary, Update, View,
+    AxisShape, Backend, Binary, ChannelAffine, Compare, Extreme, Kernels, MatmulShape, Memory,
+    Pick, Reduce, Storage, Unary, Update, View,
 };
 use crate::random::Key;
 use crate::{Element, Error, ErrorKind, Float, Layout, Result};
@@ -32,7 +32,7 @@ impl Ledger {
         self.macs.load(Relaxed)
     }
 
-    /// Bytes that living tensors would hold.
+    /// Bytes that living tensors would hold, each rounded up as the processor's pool rounds them.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }
@@ -79,7 +79,7 @@ impl Meta {
     }
 
     fn sized<T: Element>(&self, len: usize) -> Result<Storage<T>> {
-        let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
+        let bytes = buffer::rounded(len.saturating_mul(size_of::<T>())) as u64;
         let add = |held: u64| held.checked_add(bytes);
         let held = self.ledger.bytes.fetch_update(Relaxed, Relaxed, add).map_err(|held| {
             let message =
@@ -258,7 +258,49 @@ impl<T: Float> Kernels<T> for Meta {
         self.sized(shape.input_len())
     }
 
-    // The default would draw numbers that nobody can read, and keep copies that an update in place does not.
+    // The defaults would draw numbers that nobody can read, and hold more than one sweep or an update in place does.
+
+    fn log_softmax(&self, x: &Storage<T>, _: AxisShape) -> Result<Storage<T>> {
+        self.sized(x.len())
+    }
+
+    fn log_softmax_gradient(
+        &self,
+        y: &Storage<T>,
+        _: &Storage<T>,
+        _: AxisShape,
+    ) -> Result<Storage<T>> {
+        self.sized(y.len())
+    }
+
+    fn channel_moments(
+        &self,
+        _: &Storage<T>,
+        shape: AxisShape,
+    ) -> Result<(Storage<T>, Storage<T>)> {
+        Ok((self.sized(shape.axis)?, self.sized(shape.axis)?))
+    }
+
+    fn channel_affine(&self, _: &ChannelAffine<T>, x: &Storage<T>) -> Result<Storage<T>> {
+        self.sized(x.len())
+    }
+
+    fn channel_gradient_sums(
+        &self,
+        norm: &ChannelAffine<T>,
+        _: [&Storage<T>; 2],
+    ) -> Result<(Storage<T>, Storage<T>)> {
+        Ok((self.sized(norm.shape.axis)?, self.sized(norm.shape.axis)?))
+    }
+
+    fn channel_combine(
+        &self,
+        norm: &ChannelAffine<T>,
+        _: [&Storage<T>; 2],
+        _: [&Storage<T>; 2],
+    ) -> Result<Storage<T>> {
+        self.sized(norm.shape.len())
+    }
 
     fn accumulate(&self, _: &mut Storage<T>, _: &Storage<T>) -> Result<()> {
         Ok(())

@@ -7,6 +7,7 @@ use striate::prelude::{Device, Error, Float, Result as Computed, Tensor};
 use striate::tensor::backend::Storage;
 use striate::tensor::random::{Key, Purpose};
 
+use super::Processor;
 use super::timing::{Timing, repeat, seconds};
 use crate::Failure;
 use crate::commands::geometry::Geometry;
@@ -17,14 +18,13 @@ use crate::commands::{device, print};
 pub struct Arguments {
     #[command(flatten)]
     geometry: Geometry,
-    /// How many threads [default: one a core]
-    #[arg(long)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    processor: Processor,
     /// By which algorithm: im2col, indirect, direct, winograd or all [default: the one that would be chosen]
     #[arg(long)]
     algorithm: Option<String>,
     /// What computes: cpu, or a card such as cuda:0
-    #[arg(long, default_value = "cpu", conflicts_with_all = ["algorithm", "threads"])]
+    #[arg(long, default_value = "cpu", conflicts_with_all = ["algorithm", "threads", "precise"])]
     device: String,
     /// Print JSON instead of a table
     #[arg(long)]
@@ -175,7 +175,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let (device, transposed) = (device(&arguments.device)?, arguments.geometry.transposed);
     let rows = if device == Device::cpu() {
         let choices = choices(arguments.algorithm.as_deref(), &shape)?;
-        super::on_threads(arguments.threads, || rows(&shape, &choices, transposed))?
+        arguments.processor.run(|| rows(&shape, &choices, transposed))?
     } else {
         rows_on(&device, &shape, transposed)?
     };

@@ -1,12 +1,16 @@
 //! `striate bench`: how long things take on this machine.
 
 mod conv;
+mod memory;
 mod peers;
+mod scaling;
 pub mod timing;
+
+use striate::conv::conv::allow_winograd;
 
 use crate::Failure;
 
-/// Time convolutions of any geometry, or the workloads that other engines are compared on
+/// Time convolutions of any geometry, the workloads that other engines are compared on, or a layer as it grows
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -17,20 +21,37 @@ pub struct Arguments {
 enum What {
     Conv(conv::Arguments),
     Peers(peers::Arguments),
+    Scaling(scaling::Arguments),
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.what {
         What::Conv(arguments) => conv::run(arguments),
         What::Peers(arguments) => peers::run(arguments),
+        What::Scaling(arguments) => scaling::run(arguments),
     }
 }
 
-/// Runs `work` on so many threads; without a number, on one for each core.
-pub fn on_threads<R: Send>(
+/// How the processor computes, as the commands that measure it take it.
+#[derive(clap::Args, Clone, Copy)]
+pub struct Processor {
+    /// How many threads [default: one a core]
+    #[arg(long)]
     threads: Option<usize>,
-    work: impl FnOnce() -> Result<R, String> + Send,
-) -> Result<R, Failure> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build()?;
-    Ok(pool.install(work)?)
+    /// Never by Winograd's algorithm, whose rounding errors are larger
+    #[arg(long)]
+    precise: bool,
+}
+
+impl Processor {
+    /// Does some work that way.
+    pub fn run<R: Send>(
+        self,
+        work: impl FnOnce() -> Result<R, String> + Send,
+    ) -> Result<R, Failure> {
+        allow_winograd(!self.precise);
+        let threads = self.threads.unwrap_or(0);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        Ok(pool.install(work)?)
+    }
 }

@@ -5,11 +5,14 @@
 //! the output. Layers are named by channels, kernel, stride or dilation, map size and batch.
 
 use regex::Regex;
-use serde_json::json;
+use serde_json::{Value, json};
 use striate::models;
+use striate::nn::optim;
 use striate::prelude::*;
 use striate::tensor::random::{Key, Purpose};
 
+use super::Processor;
+use super::memory::{megabytes, watch};
 use super::timing::{Timing, repeat, seconds};
 use crate::Failure;
 use crate::commands::{device, print};
@@ -17,9 +20,8 @@ use crate::commands::{device, print};
 /// Time training steps, layers and matrix products, as JSON lines
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// How many threads [default: one a core]
-    #[arg(long)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    processor: Processor,
     /// Only workloads whose names this regular expression finds
     #[arg(long, default_value = ".")]
     filter: String,
@@ -118,12 +120,13 @@ fn workloads() -> Result<Vec<Workload>, Failure> {
         all.push(Workload { name, batch, flop, kind: Kind::Vgg16 });
     }
     for layer in LAYERS {
-        let y = layer.forward(&layer.input(&Device::meta())?, &layer.weights(&Device::meta())?)?;
         let [kernel, .., groups] = layer.geometry;
         let [inputs, outputs] = layer.channels;
         // Each cell of the larger map of a strided pair is touched by the taps over the stride; each of the smaller by all.
-        let cells =
-            if layer.transposed { layer.size * layer.size } else { y.shape()[2] * y.shape()[3] };
+        let cells = match layer.transposed {
+            true => layer.size * layer.size,
+            false => layer.spec().output_size([layer.size; 2])?.iter().product(),
+        };
         let macs = layer.batch * cells * inputs * outputs / groups * kernel * kernel;
         for (prefix, backward, times) in [("fwd", false, 2.0), ("bwd", true, 4.0)] {
             let name = format!("{prefix}:{}", layer.name);
@@ -150,6 +153,32 @@ fn noise(shape: impl Into<Vec<usize>>, device: &Device) -> Result<Tensor> {
     Tensor::normal(shape.into(), (0.0, 1.0), &Key::new(1, Purpose::Other(2)), device)
 }
 
+/// Numbers that every engine can make, from the index of an element: from -1/2 up to 1/2, of 24 bits.
+fn hashed(shape: impl Into<Vec<usize>>, stream: u64, device: &Device) -> Result<Tensor> {
+    let shape = shape.into();
+    let value = |i: usize| {
+        let scrambled = (i as u64 + (stream << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        scrambled as f32 / (1 << 24) as f32 - 0.5
+    };
+    let values = (0..shape.iter().product()).map(value).collect();
+    Tensor::from_vec(values, shape, device)
+}
+
+/// The sum of the magnitudes of results, by which they are compared with another engine's.
+fn magnitude<'a>(results: impl IntoIterator<Item = &'a Tensor>) -> Result<f64> {
+    results.into_iter().try_fold(0.0, |sum, tensor| {
+        Ok(sum + tensor.to_vec()?.iter().map(|x| f64::from(x.abs())).sum::<f64>())
+    })
+}
+
+/// A time, and what else there is to say of a workload: the sum of magnitudes of its results where that can be compared, the
+/// memory that a step took.
+type Measured = (Timing, Vec<(&'static str, Value)>);
+
+fn with_checksum(timing: Timing, sum: f64) -> Measured {
+    (timing, vec![("checksum", json!(sum))])
+}
+
 impl Layer {
     fn spec(&self) -> ConvSpec<2> {
         let [kernel, stride, padding, dilation, groups] = self.geometry;
@@ -161,7 +190,7 @@ impl Layer {
     }
 
     fn input(&self, device: &Device) -> Result<Tensor> {
-        noise([self.batch, self.channels[0], self.size, self.size], device)
+        hashed([self.batch, self.channels[0], self.size, self.size], 1, device)
     }
 
     /// Weight and bias.
@@ -170,8 +199,8 @@ impl Layer {
         let [kernel, .., groups] = self.geometry;
         let channels =
             if self.transposed { [inputs, outputs / groups] } else { [outputs, inputs / groups] };
-        let weight = noise([channels[0], channels[1], kernel, kernel], device)? * 0.05;
-        Ok([weight?, noise([outputs], device)?])
+        let weight = hashed([channels[0], channels[1], kernel, kernel], 2, device)?;
+        Ok([weight, hashed([outputs], 3, device)?])
     }
 
     fn forward(&self, x: &Tensor, [weight, bias]: &[Tensor; 2]) -> Result<Tensor> {
@@ -181,27 +210,33 @@ impl Layer {
         }
     }
 
-    fn time(&self, backward: bool, device: &Device) -> Result<Timing, String> {
-        let made = || Ok::<_, Error>((self.input(device)?, self.weights(device)?));
-        let (x, weights) = made().map_err(|error| error.to_string())?;
+    fn time(&self, backward: bool, device: &Device) -> Result<Measured, String> {
+        let made = || {
+            let (x, weights) = (self.input(device)?, self.weights(device)?);
+            let y = self.forward(&x, &weights)?;
+            Ok::<_, Error>((x, weights, hashed(y.shape(), 4, device)?, magnitude([&y])?))
+        };
+        let (x, weights, gradient, sum) = made().map_err(|error| error.to_string())?;
         if !backward {
-            return repeat(|| seconds(device, || self.forward(&x, &weights)));
+            let timing = repeat(|| seconds(device, || self.forward(&x, &weights)))?;
+            return Ok(with_checksum(timing, sum));
         }
         let (x, weights) = (x.tracked(), weights.map(|tensor| tensor.tracked()));
-        repeat(|| {
-            let prepared = || {
-                let y = self.forward(&x, &weights)?;
-                let gradient = noise(y.shape(), device)?;
-                Ok::<_, Error>((y, gradient))
-            };
-            let (y, gradient) = prepared().map_err(|error| error.to_string())?;
+        let forward = || self.forward(&x, &weights).map_err(|error| error.to_string());
+        let timing = repeat(|| {
+            let y = forward()?;
             seconds(device, || y.backward_with(&gradient))
-        })
+        })?;
+        let compared = || {
+            let gradients = self.forward(&x, &weights)?.backward_with(&gradient)?;
+            magnitude([&x].into_iter().chain(&weights).filter_map(|leaf| gradients.get(leaf)))
+        };
+        Ok(with_checksum(timing, compared().map_err(|error: Error| error.to_string())?))
     }
 }
 
 /// Times training steps.
-fn time_step(model: &str, batch: usize, rule: Rule, device: &Device) -> Result<Timing, String> {
+fn time_step(model: &str, batch: usize, rule: Rule, device: &Device) -> Result<Measured, String> {
     let prepared = || {
         let entry = crate::commands::entry(model)?;
         let net = (entry.build)(&Init::seed(1))?;
@@ -217,7 +252,7 @@ fn time_step(model: &str, batch: usize, rule: Rule, device: &Device) -> Result<T
     };
     let (net, mut optimizer, x, labels) = prepared().map_err(|error| error.to_string())?;
     let mut step = 0;
-    repeat(|| {
+    let mut run = || {
         step += 1;
         seconds(device, || {
             let y = net.forward(&x, &Pass::train(1, step))?;
@@ -225,7 +260,25 @@ fn time_step(model: &str, batch: usize, rule: Rule, device: &Device) -> Result<T
             optimizer.step(&loss.backward()?)?;
             loss.item()
         })
-    })
+    };
+    let mut memory = match device == &Device::cpu() {
+        true => watch(&mut run)?,
+        false => Vec::new(),
+    };
+    let predicted = predicted_bytes(model, batch, rule).map_err(|error| error.to_string())?;
+    memory.push(("predicted_mb", megabytes(predicted as f64)));
+    Ok((repeat(run)?, memory))
+}
+
+/// What [`Summary::training_bytes`] says of a workload.
+fn predicted_bytes(model: &str, batch: usize, rule: Rule) -> Result<u64, Failure> {
+    let entry = crate::commands::entry(model)?;
+    let net = (entry.build)(&Init::seed(1))?;
+    let rule: optim::Rule = match rule {
+        Rule::Adam(rate) => Adam::new(rate).into(),
+        Rule::Sgd(rate) => Sgd::new(rate).momentum(0.9).into(),
+    };
+    Ok(Summary::training_bytes::<f32>(&*net, rule, (entry.input, batch))?)
 }
 
 fn time_vgg16(batch: usize, device: &Device) -> Result<Timing, String> {
@@ -238,27 +291,31 @@ fn time_vgg16(batch: usize, device: &Device) -> Result<Timing, String> {
     repeat(|| seconds(device, || net.features.forward(&x, &Pass::evaluate())))
 }
 
-fn time_product([m, k, n]: [usize; 3], device: &Device) -> Result<Timing, String> {
-    let prepared = || Ok::<_, Error>((noise([m, k], device)?, noise([k, n], device)?));
-    let (a, b) = prepared().map_err(|error| error.to_string())?;
-    repeat(|| seconds(device, || a.matmul(&b)))
+fn time_product([m, k, n]: [usize; 3], device: &Device) -> Result<Measured, String> {
+    let prepared = || {
+        let (a, b) = (hashed([m, k], 1, device)?, hashed([k, n], 2, device)?);
+        let sum = magnitude([&a.matmul(&b)?])?;
+        Ok::<_, Error>((a, b, sum))
+    };
+    let (a, b, sum) = prepared().map_err(|error| error.to_string())?;
+    Ok(with_checksum(repeat(|| seconds(device, || a.matmul(&b)))?, sum))
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let filter = Regex::new(&arguments.filter)
         .map_err(|error| format!("--filter {}: {error}", arguments.filter))?;
     let device = &device(&arguments.device)?;
-    let threads = super::on_threads(arguments.threads, || Ok(rayon::current_num_threads()))?;
+    let threads = arguments.processor.run(|| Ok(rayon::current_num_threads()))?;
     for workload in workloads()?.iter().filter(|workload| filter.is_match(&workload.name)) {
         let batch = workload.batch;
-        let timing = super::on_threads(Some(threads), || match workload.kind {
+        let (timing, more) = arguments.processor.run(|| match workload.kind {
             Kind::Step { model, rule } => time_step(model, batch, rule, device),
-            Kind::Vgg16 => time_vgg16(batch, device),
+            Kind::Vgg16 => Ok((time_vgg16(batch, device)?, Vec::new())),
             Kind::Layer { layer, backward } => layer.time(backward, device),
             Kind::Product(dims) => time_product(dims, device),
         })?;
         let rounded = |value: f64, scale: f64| (value * scale).round() / scale;
-        print(json!({
+        let mut line = json!({
             "peer": "striate",
             "workload": workload.name,
             "device": device.name(),
@@ -268,7 +325,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             "imgs_per_s": rounded(batch as f64 / timing.median * 1e3, 10.0),
             "gflops": rounded(workload.flop / timing.median / 1e6, 100.0),
             "runs": timing.runs,
-        }))?;
+        });
+        for (name, value) in more {
+            line[name] = value;
+        }
+        print(line)?;
     }
     Ok(())
 }

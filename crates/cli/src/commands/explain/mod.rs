@@ -16,7 +16,7 @@ use striate::tensor::backend::meta::Meta;
 use striate::tensor::backend::room;
 
 use self::machine::Machine;
-use super::bench::on_threads;
+use super::bench::Processor;
 use super::bench::timing::{Timing, glance};
 use super::geometry::Geometry;
 use super::{entry, print, size};
@@ -56,9 +56,8 @@ enum What {
 
 #[derive(clap::Args)]
 struct Output {
-    /// How many threads [default: one a core]
-    #[arg(long)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    processor: Processor,
     /// Print JSON instead of tables
     #[arg(long)]
     json: bool,
@@ -300,7 +299,7 @@ pub fn run(arguments: Arguments) -> std::result::Result<(), Failure> {
             (layers(&*net, entry.input, batch)?, arguments.output)
         }
     };
-    let (machine, layers) = on_threads(output.threads, || {
+    let (machine, layers) = output.processor.run(|| {
         let machine = Machine::measure();
         let explained = layers.into_iter().map(|layer| {
             let rows = layer.operations.iter().map(|&sum| explain(sum, &layer.shape, &machine));
