@@ -208,7 +208,7 @@ pub(super) fn ln<P: Precision>(x: f64) -> f64 {
 pub(super) fn ln_1p<P: Precision>(x: f64) -> f64 {
     let sum = 1.0 + x;
     let lost = (x - (sum - 1.0)) / sum;
-    let value = ln::<P>(sum) + select(sum < f64::INFINITY && sum > 0.0, lost, 0.0);
+    let value = ln::<P>(sum) + select((sum < f64::INFINITY) & (sum > 0.0), lost, 0.0);
     select(sum == 1.0, x, value)
 }
 
@@ -274,7 +274,12 @@ pub(super) fn pow(x: f64, y: f64) -> f64 {
 /// `x^y` for f32.
 #[inline(always)]
 pub(super) fn pow_single(x: f64, y: f64) -> f64 {
-    power(x, y, |x, y| exp_single(y * ln::<Double>(x)))
+    power(
+        x,
+        y,
+        #[inline(always)]
+        |x, y| exp_single(y * ln::<Double>(x)),
+    )
 }
 
 /// The cases of IEEE 754's `pow`, around one for a positive base and an exponent that are finite.
@@ -284,13 +289,13 @@ fn power(x: f64, y: f64, finite: impl Fn(f64, f64) -> f64) -> f64 {
     // Larger exponents give nothing else.
     let bounded = select(y > 1e30, 1e30, select(y < -1e30, -1e30, y));
     let limit = select((base == 0.0) == (y > 0.0), 0.0, f64::INFINITY);
-    let magnitude = select(base == 0.0 || base == f64::INFINITY, limit, finite(base, bounded));
+    let magnitude = select((base == 0.0) | (base == f64::INFINITY), limit, finite(base, bounded));
     let whole = y.round_ties_even() == y;
-    let odd = whole && (0.5 * y).round_ties_even() != 0.5 * y;
+    let odd = whole & ((0.5 * y).round_ties_even() != 0.5 * y);
     let value = select(odd, magnitude.copysign(x), magnitude);
-    let value = select(x < 0.0 && base < f64::INFINITY && !whole, f64::NAN, value);
-    let value = select(x.is_nan() || y.is_nan(), f64::NAN, value);
-    select(x == 1.0 || y == 0.0, 1.0, value)
+    let value = select((x < 0.0) & (base < f64::INFINITY) & !whole, f64::NAN, value);
+    let value = select(x.is_nan() | y.is_nan(), f64::NAN, value);
+    select((x == 1.0) | (y == 0.0), 1.0, value)
 }
 
 /// Numbers as sums of two, of which the second is what the first lacks (Dekker 1971).

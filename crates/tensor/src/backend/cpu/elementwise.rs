@@ -102,14 +102,27 @@ pub(super) fn unary<T: Float>(op: Unary, out: &mut [T], x: &[T]) {
         Unary::Pow(2.0) => map(out, x, |x| x * x),
         Unary::Pow(0.5) => map(out, x, |x| x.sqrt()),
         Unary::Pow(-0.5) => map(out, x, |x| T::ONE / x.sqrt()),
-        Unary::Pow(p) => map(out, x, |x| x.powf(c(p))),
+        Unary::Pow(p) => {
+            let p = c(p);
+            map(
+                out,
+                x,
+                #[inline(always)]
+                |x| x.powf(p),
+            )
+        }
         Unary::Tanh => map(out, x, T::tanh),
         Unary::Sigmoid => map(out, x, sigmoid),
         Unary::Relu => map(out, x, relu),
         Unary::LeakyRelu(slope) => map(out, x, |x| if x > T::ZERO { x } else { c(slope) * x }),
         Unary::Elu(alpha) => {
             let alpha = c(alpha);
-            map(out, x, |x| if x > T::ZERO { x } else { alpha * x.exp_m1() })
+            map(
+                out,
+                x,
+                #[inline(always)]
+                |x| if x > T::ZERO { x } else { alpha * x.exp_m1() },
+            )
         }
         Unary::Gelu => map(out, x, |x| x * normal_cdf(x)),
         Unary::GeluTanh => map(out, x, gelu_tanh),
@@ -148,7 +161,16 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
         Unary::Recip => with(out, grad, saved, |g, y| -g * y * y),
         Unary::Pow(0.0) => map(out, grad, |_| zero),
         Unary::Pow(2.0) => with(out, grad, saved, |g, x| g * (x + x)),
-        Unary::Pow(p) => with(out, grad, saved, |g, x| g * c(p) * x.powf(c(p - 1.0))),
+        Unary::Pow(p) => {
+            let (p, less) = (c(p), c(p - 1.0));
+            with(
+                out,
+                grad,
+                saved,
+                #[inline(always)]
+                |g, x| g * p * x.powf(less),
+            )
+        }
         Unary::Tanh => with(out, grad, saved, |g, y| g * (one - y * y)),
         Unary::Sigmoid => with(out, grad, saved, |g, y| g * y * (one - y)),
         Unary::Relu => with(out, grad, saved, |g, y| if y > zero { g } else { zero }),
@@ -157,7 +179,13 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
         }
         Unary::Elu(alpha) => {
             let alpha = c(alpha);
-            with(out, grad, saved, |g, x| if x > zero { g } else { g * alpha * x.exp() })
+            with(
+                out,
+                grad,
+                saved,
+                #[inline(always)]
+                |g, x| if x > zero { g } else { g * alpha * x.exp() },
+            )
         }
         Unary::Gelu => with(out, grad, saved, |g, x| {
             let density = (-half * x * x).exp() * c(0.5 / std::f64::consts::PI).sqrt();
