@@ -15,7 +15,8 @@
 //! In f64, `ln 2` is taken off in two parts, of which the first times `k` is exact (Cody and Waite 1980; how the parts are put
 //! together again is after FDLIBM), and what the last sums lose is added back. For f32 the series stop where f32 shows no
 //! more, some nine bits below its half unit, and the result is rounded once. Units in the last place, the most that the tests allow
-//! and the most that was found, in f32 over all arguments, in f64 over 21,000 against 400 bits:
+//! and the most that was found, in f32 over all arguments (of powers, a thousandth, with six exponents), in f64 over 21,000 against
+//! 400 bits:
 //!
 //! | | f32 | f64 |
 //! | --- | --- | --- |
