@@ -9,6 +9,8 @@
 #[allow(clippy::disallowed_methods)]
 pub mod curves;
 pub mod photos;
+// Nor where a point is drawn.
+#[allow(clippy::disallowed_methods)]
 pub mod scaling;
 pub mod sliding;
 pub mod tiles;

@@ -1,5 +1,6 @@
 //! Costs against sizes, both in powers: what grows like a power of a size is a straight line.
 
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
 use plotters::prelude::*;
 
 use super::curves::{PALETTE, drawing};
@@ -14,11 +15,52 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
-/// The two ends of some places, a little further apart.
-fn ends(places: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (low, high) = places
-        .fold((f64::INFINITY, 0.0f64), |(low, high), place| (low.min(place), high.max(place)));
-    (low / 1.15, high * 1.15)
+/// Places that are told apart by their ratios, and the ticks among them.
+struct Ratios {
+    low: f64,
+    high: f64,
+    ticks: Vec<f64>,
+}
+
+impl Ratios {
+    /// Around some places. Of the candidates for ticks, those are left out that would run into the one before.
+    fn around(places: impl Iterator<Item = f64>, candidates: &[f64], apart: f64) -> Self {
+        let ends = places
+            .fold((f64::INFINITY, 0.0f64), |(low, high), place| (low.min(place), high.max(place)));
+        let (low, high) = (ends.0 / 1.15, ends.1 * 1.15);
+        let mut ticks: Vec<f64> = Vec::new();
+        for &tick in candidates.iter().filter(|tick| (low..=high).contains(tick)) {
+            if ticks.last().is_none_or(|last| tick / last > apart) {
+                ticks.push(tick);
+            }
+        }
+        Self { low, high, ticks }
+    }
+}
+
+impl Ranged for Ratios {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, place: &f64, (start, end): (i32, i32)) -> i32 {
+        let share = (place / self.low).ln() / (self.high / self.low).ln();
+        start + (share * f64::from(end - start)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        // Light points are the grid between the ticks, and there is none.
+        if hint.weight().allow_light_points() { Vec::new() } else { self.ticks.clone() }
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Ratios {
+    fn format_ext(&self, place: &f64) -> String {
+        place.to_string()
+    }
 }
 
 /// The curves over one pair of axes. The second half of them are drawn thin, in the colours of the first.
@@ -32,14 +74,23 @@ pub fn scaling_svg(x: &str, y: &str, curves: &[Curve]) -> Result<String> {
     Ok(svg)
 }
 
+/// 1, 2 and 5 times powers of ten, from a millionth to a million.
+fn round_numbers() -> Vec<f64> {
+    let digits = [1.0, 2.0, 5.0];
+    let small = (1..=6).rev().flat_map(|n| digits.map(|digit| digit / f64::powi(10.0, n)));
+    let large = (0..=6).flat_map(|n| digits.map(|digit| digit * f64::powi(10.0, n)));
+    small.chain(large).collect()
+}
+
 type Drawn<T = ()> = std::result::Result<T, DrawingAreaErrorKind<std::io::Error>>;
-type Logarithms = LogCoord<f64>;
-type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Logarithms, Logarithms>>;
+type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Ratios, Ratios>>;
 
 fn draw(svg: &mut String, [x, y]: [&str; 2], curves: &[Curve]) -> Drawn {
     let points = || curves.iter().flat_map(|curve| &curve.points);
-    let (left, right) = ends(points().map(|point| point.0));
-    let (low, high) = ends(points().map(|point| point.1));
+    let sizes: Vec<f64> =
+        curves.iter().take(1).flat_map(|curve| &curve.points).map(|p| p.0).collect();
+    let across = Ratios::around(points().map(|point| point.0), &sizes, 1.2);
+    let up = Ratios::around(points().map(|point| point.1), &round_numbers(), 1.5);
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
@@ -47,16 +98,13 @@ fn draw(svg: &mut String, [x, y]: [&str; 2], curves: &[Curve]) -> Drawn {
         .margin_right(24)
         .x_label_area_size(50)
         .y_label_area_size(78)
-        .build_cartesian_2d((left..right).log_scale(), (low..high).log_scale())?;
+        .build_cartesian_2d(across, up)?;
     chart
         .configure_mesh()
         .bold_line_style(RGBColor(225, 225, 225))
-        .light_line_style(RGBColor(242, 242, 242))
         .axis_style(RGBColor(90, 90, 90))
         .label_style(("sans-serif", 17))
         .axis_desc_style(("sans-serif", 19))
-        .x_label_formatter(&f64::to_string)
-        .y_label_formatter(&f64::to_string)
         .x_desc(x)
         .y_desc(y)
         .draw()?;
