@@ -174,8 +174,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let shape = arguments.geometry.shape()?;
     let (device, transposed) = (device(&arguments.device)?, arguments.geometry.transposed);
     let rows = if device == Device::cpu() {
-        let choices = choices(arguments.algorithm.as_deref(), &shape)?;
-        arguments.processor.run(|| rows(&shape, &choices, transposed))?
+        // What is chosen depends on how the processor is to compute.
+        arguments.processor.run(|| {
+            let choices = choices(arguments.algorithm.as_deref(), &shape);
+            rows(&shape, &choices.map_err(|error| error.to_string())?, transposed)
+        })?
     } else {
         rows_on(&device, &shape, transposed)?
     };
