@@ -28,8 +28,9 @@ for workload, by in rows.items():
         if best and not p.startswith("torch"):
             ratios[p].append(best / r["ms_median"])
             cell += f" **{ratios[p][-1]:.2f}x**"
-        expected = next((r["checksum"] for q, r in by.items() if q.startswith("torch") and "checksum" in r), None)
-        if expected is not None and "checksum" in r:
+        reference = next((q for p, q in by.items() if p.startswith("torch") and "checksum" in q), None)
+        if reference not in (None, r) and "checksum" in r:
+            expected = reference["checksum"]
             compared += 1
             if not abs(r["checksum"] - expected) <= 1e-5 * expected:
                 cell += " WRONG"
