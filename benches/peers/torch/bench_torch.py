@@ -1,5 +1,5 @@
 """PyTorch CPU peer. usage: bench_torch.py --threads N [--filter REGEX] [--variant nchw|channels_last|nomkldnn|compile]"""
-import argparse, json, math, re, statistics, sys, time, os
+import argparse, json, math, re, resource, statistics, sys, time, os
 import torch, torch.nn as nn, torch.nn.functional as F
 sys.path.insert(0, os.path.dirname(__file__))
 import defs
@@ -22,7 +22,18 @@ def hashed(stream, *shape):
 
 def magnitude(*tensors): return sum(t.double().abs().sum().item() for t in tensors)
 
-def measure(name, batch, flop, f, minruns=7, checksum=None):
+def resident(): return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def memory(f):
+    """Mebibytes by which the resident set grows in twenty steps, and minor page faults a step after the fifth."""
+    before = resident()
+    for _ in range(5): f()
+    settled = faults()
+    for _ in range(15): f()
+    return dict(resident_growth_mb=round((resident() - before) / 2**20, 2), faults_per_step=round((faults() - settled) / 15, 1))
+
+def measure(name, batch, flop, f, minruns=7, **more):
     t0 = time.perf_counter(); f(); one = time.perf_counter() - t0
     if one < 1.0:
         f(); f()
@@ -33,8 +44,7 @@ def measure(name, batch, flop, f, minruns=7, checksum=None):
         if (len(ts) >= minruns and (el > a.budget or len(ts) >= 200 or (el > 1.5 and len(ts) >= 15))) or (len(ts) >= 3 and el > 5*a.budget): break
     med, mn = statistics.median(ts), min(ts)
     print(json.dumps(dict(peer=peer, workload=name, threads=a.threads, ms_median=round(med*1e3, 3), ms_min=round(mn*1e3, 3),
-        imgs_per_s=round(batch/med, 1), gflops=round(flop/med/1e9, 2), runs=len(ts),
-        **({} if checksum is None else {"checksum": checksum}))), flush=True)
+        imgs_per_s=round(batch/med, 1), gflops=round(flop/med/1e9, 2), runs=len(ts), **more)), flush=True)
 
 def feats(seq, bn=False, relu_last=True):
     m = []
@@ -82,7 +92,7 @@ def run_net(name, flop):
     mm = torch.compile(m) if a.variant == "compile" else m
     def f():
         o.zero_grad(); l = loss_f(mm(x), y); l.backward(); o.step(); return l.item()
-    measure(name, n, flop, f)
+    measure(name, n, flop, f, **memory(f))
 
 def run_layer(L, which, flop):
     name, kind, n, ci, co, k, s, p, d, g, h = L
