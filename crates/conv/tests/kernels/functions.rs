@@ -20,9 +20,12 @@ struct Function {
     bound: f64,
 }
 
+/// Ours, in both types.
+type Ours = (fn(f32) -> f32, fn(f64) -> f64);
+
 const fn function(
     name: &'static str,
-    (single, double): (fn(f32) -> f32, fn(f64) -> f64),
+    (single, double): Ours,
     standard: fn(f64) -> f64,
     bound: f64,
 ) -> Function {
