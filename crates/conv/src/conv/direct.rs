@@ -1,16 +1,18 @@
-//! Convolution by loops along rows, one pair of an input and an output channel at a time.
+//! Convolution by loops along rows, a few output channels at a time.
 //!
 //! Where groups have a channel or a few, as in depthwise convolution, a matrix product would have too
-//! few rows and too little depth, and cost more to prepare than to do. Instead a plane of the input is staged with its padding
+//! few rows and too little depth, and cost more to prepare than to do. Instead the input is staged with its padding
 //! (`unfold/staged.rs`), after which every tap reads neighbouring cells for neighbouring outputs, and a stretch of a row
-//! of outputs sums all taps in the first-level cache. A task owns one plane of the result, or the weights between two channels.
+//! of up to four output channels sums all channels and taps in registers. A task owns some rows of these channels, or the weights
+//! between two channels.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::flip;
+use super::{Operation, flip};
 use crate::element::Float;
+use crate::gemm::{MatrixMut, cuts};
 use crate::geometry::ConvShape;
 use crate::simd::vectorized;
 use crate::unfold::Staged;
@@ -83,7 +85,7 @@ impl<'a> Direct<'a> {
     /// An input plane, counted through all images, with its padding, and room to read stretches of a fixed length.
     fn stage<T: Float>(&self, input: &[T], plane: usize) -> Staged<T> {
         let planes = &input[plane * self.input..][..self.input];
-        Staged::new(self.shape, planes, 0..1, 0..self.output, BLOCK)
+        Staged::new(self.shape, planes, 0..1, 0..self.output, LANES)
     }
 
     fn output_plane<'b, T>(&self, output: &'b [T], plane: usize) -> &'b [T] {
@@ -112,10 +114,29 @@ impl<'a> Direct<'a> {
     }
 }
 
-/// Outputs of a row that are summed at a time, in the first-level cache: a loop that is long enough for vectors.
-const BLOCK: usize = 128;
-/// Interleaved parts of a sum, which is what lets vector registers take part.
+/// The most output channels that are summed together.
+const TOGETHER: usize = 4;
+/// Outputs of a row that are summed at a time for one channel; for several as many as take the same registers.
+const BLOCK: usize = 64;
+/// Elements of the widest vector: the last outputs of a row, and interleaved parts of a sum.
 const LANES: usize = 16;
+/// Bytes of what a task stages.
+const STAGED_BYTES: usize = 128 << 10;
+/// Input channels that are staged at a time.
+const STAGED_CHANNELS: usize = 16;
+
+/// Whether an operation makes so few channels in a group that they are summed together, in long rows.
+pub(super) fn has_few_results(operation: Operation, shape: &ConvShape) -> bool {
+    let flipped = shape.flipped();
+    let results = match (operation, &flipped) {
+        (Operation::Forward, _) => Some(shape),
+        (Operation::InputGradient, Some(flipped)) => Some(flipped),
+        _ => None,
+    };
+    results.is_some_and(|shape| {
+        shape.out_channels / shape.spec.groups <= TOGETHER && shape.output[2] >= LANES
+    })
+}
 
 /// See [`super::forward`].
 pub(super) fn forward<T: Float>(
@@ -126,33 +147,135 @@ pub(super) fn forward<T: Float>(
     output: &mut [T],
 ) {
     let direct = Direct::of(shape);
-    output.par_chunks_exact_mut(direct.output).enumerate().for_each(|(plane, output)| {
-        output.fill(bias.map_or(T::ZERO, |bias| bias[plane % shape.out_channels]));
-        for source in direct.inputs_of(plane) {
-            let weight = &weight[direct.weights(plane, source)];
-            add_channel(&direct.stage(input, source), weight, output);
+    let [depth, height, width] = shape.output;
+    let [inputs, outputs] = direct.group;
+    let staged = inputs.min(STAGED_CHANNELS) * direct.input * size_of::<T>();
+    let bands = staged.div_ceil(STAGED_BYTES).min(depth * height);
+    let rows = (depth * height).div_ceil(bands.max(1));
+    let tasks: Vec<_> = output
+        .chunks_exact_mut(outputs * direct.output)
+        .enumerate()
+        .flat_map(|(group, output)| {
+            let output = MatrixMut::row_major(output, [outputs, direct.output]);
+            output.tiles([TOGETHER, rows * width]).map(move |tile| (group, tile))
+        })
+        .collect();
+    tasks.into_par_iter().for_each(|(group, mut tile)| {
+        let first = group * outputs + tile.rows.start;
+        for channels in cuts(inputs, STAGED_CHANNELS) {
+            let planes = group * inputs + channels.start..group * inputs + channels.end;
+            let source = &input[planes.start * direct.input..planes.end * direct.input];
+            let cells = tile.columns.clone();
+            let staged = Staged::new(shape, source, 0..channels.len(), cells, BLOCK);
+            let from = (channels.start == 0).then_some(bias);
+            let (source, weight) = ((&staged, planes), (weight, first));
+            match tile.rows.len() {
+                1 => direct.add_channels::<T, 1>(source, weight, from, &mut tile.matrix),
+                _ => direct.add_channels::<T, TOGETHER>(source, weight, from, &mut tile.matrix),
+            }
         }
     });
 }
 
-vectorized! {
-    /// Adds what one input channel has for a plane of outputs.
-    fn add_channel[T: Float](staged: &Staged<T>, weight: &[T], output: &mut [T]) {
-        let mut rest = output;
-        for &(offset, len) in staged.runs() {
-            let (row, tail) = std::mem::take(&mut rest).split_at_mut(len);
-            for (block, offset) in row.chunks_mut(BLOCK).zip((offset..).step_by(BLOCK)) {
-                let mut sums = [T::ZERO; BLOCK];
-                sums[..block.len()].copy_from_slice(block);
-                for (tap, &weight) in weight.iter().enumerate() {
-                    let cells = staged.read::<BLOCK>(0, tap, offset);
-                    sums.iter_mut().zip(cells).for_each(|(sum, &cell)| *sum += weight * cell);
+impl Direct<'_> {
+    /// Adds what some staged input planes have for up to so many output planes, from the first on, to what is there or to
+    /// what they start from, the bias if there is one.
+    fn add_channels<T: Float, const OUTPUTS: usize>(
+        &self,
+        (staged, planes): (&Staged<T>, Range<usize>),
+        (weight, first): (&[T], usize),
+        from: Option<Option<&[T]>>,
+        output: &mut MatrixMut<'_, T>,
+    ) {
+        let (taps, outputs) = (self.taps.len(), output.dims()[0]);
+        let mut steps = Vec::with_capacity(planes.len() * taps);
+        for (channel, plane) in planes.enumerate() {
+            for tap in 0..taps {
+                // Channels that there are not have weights of zero.
+                let mut weights = [T::ZERO; OUTPUTS];
+                for (number, to) in weights[..outputs].iter_mut().enumerate() {
+                    *to = weight[self.weights(first + number, plane).start + tap];
                 }
-                block.copy_from_slice(&sums[..block.len()]);
+                steps.push((staged.offset(channel, tap), weights));
             }
-            rest = tail;
+        }
+        let from = from.map(|bias| {
+            let bias_of = |channel| bias.map_or(T::ZERO, |bias| bias[channel % bias.len()]);
+            std::array::from_fn(|number| bias_of(first + number))
+        });
+        add_products_of_steps((staged, from), &steps, output);
+    }
+}
+
+vectorized! {
+    /// Adds the products of all steps to each output or to what it starts from. A step is a tap of a channel: its offset, and its
+    /// weight for each output channel.
+    fn add_products_of_steps[T: Float, const OUTPUTS: usize](
+        source: (&Staged<T>, Option<[T; OUTPUTS]>),
+        steps: &[(usize, [T; OUTPUTS])],
+        output: &mut MatrixMut<'_, T>,
+    ) {
+        let mut at = 0;
+        for &(offset, len) in source.0.runs() {
+            let mut done = 0;
+            while done < len {
+                let place = (offset + done, at + done..at + len);
+                done += match len - done {
+                    // As many sums as the registers of AVX2 hold.
+                    rest if OUTPUTS == 1 && rest > LANES => add_block::<T, OUTPUTS, BLOCK>(source, steps, place, output),
+                    _ => add_block::<T, OUTPUTS, LANES>(source, steps, place, output),
+                };
+            }
+            at += len;
         }
     }
+}
+
+/// Adds the products of all steps to sums that nothing else can see, so that they are registers.
+#[inline(always)]
+fn multiply_steps<T: Float, const OUTPUTS: usize, const LEN: usize>(
+    cells: &[T],
+    steps: &[(usize, [T; OUTPUTS])],
+    mut sums: [[T; LEN]; OUTPUTS],
+) -> [[T; LEN]; OUTPUTS] {
+    for (step, weights) in steps {
+        let cells: [T; LEN] = *cells[*step..].first_chunk().expect("slack");
+        for channel in 0..OUTPUTS {
+            for lane in 0..LEN {
+                sums[channel][lane] += weights[channel] * cells[lane];
+            }
+        }
+    }
+    sums
+}
+
+/// Adds the products of up to `LEN` neighbouring outputs, and says how many they were.
+#[inline(always)]
+fn add_block<T: Float, const OUTPUTS: usize, const LEN: usize>(
+    (staged, from): (&Staged<T>, Option<[T; OUTPUTS]>),
+    steps: &[(usize, [T; OUTPUTS])],
+    (offset, outputs): (usize, Range<usize>),
+    output: &mut MatrixMut<'_, T>,
+) -> usize {
+    let (count, channels) = (LEN.min(outputs.len()), output.dims()[0]);
+    let mut sums = [[T::ZERO; LEN]; OUTPUTS];
+    for (channel, sums) in sums[..channels].iter_mut().enumerate() {
+        let row = &output.row_mut(channel)[outputs.start..][..count];
+        match (from, row.first_chunk::<LEN>()) {
+            (Some(from), _) => *sums = [from[channel]; LEN],
+            (None, Some(row)) => *sums = *row,
+            (None, None) => sums[..count].copy_from_slice(row),
+        }
+    }
+    let sums = multiply_steps(&staged.cells()[offset..], steps, sums);
+    for (channel, sums) in sums[..channels].iter().enumerate() {
+        let row = &mut output.row_mut(channel)[outputs.start..][..count];
+        match row.first_chunk_mut::<LEN>() {
+            Some(row) => *row = *sums,
+            None => row.copy_from_slice(&sums[..count]),
+        }
+    }
+    count
 }
 
 /// See [`super::input_gradient`]. At stride 1 it is the forward pass of [`ConvShape::flipped`].
@@ -198,10 +321,15 @@ pub(super) fn weight_gradient<T: Float>(
                 let grad_output = direct.output_plane(grad_output, plane);
                 let source = direct.inputs_of(plane).start + group_input;
                 let staged = direct.stage(input, source);
-                for (tap, weight) in grad_weight.iter_mut().enumerate() {
-                    let mut lanes = [T::ZERO; LANES];
-                    add_products(&staged, tap, grad_output, &mut lanes);
-                    *weight += lanes.into_iter().sum();
+                for (number, weights) in grad_weight.chunks_mut(TOGETHER).enumerate() {
+                    // Taps that there are not are the last one again.
+                    let last = direct.taps.len() - 1;
+                    let taps = std::array::from_fn(|i| (number * TOGETHER + i).min(last));
+                    let mut lanes = [[T::ZERO; LANES]; TOGETHER];
+                    add_products(&staged, taps, grad_output, &mut lanes);
+                    for (weight, lanes) in weights.iter_mut().zip(lanes) {
+                        *weight += lanes.into_iter().sum();
+                    }
                 }
             }
         },
@@ -209,29 +337,33 @@ pub(super) fn weight_gradient<T: Float>(
 }
 
 vectorized! {
-    /// Adds the products of a plane of gradients with what a tap reads for them, in interleaved parts.
+    /// Adds the products of a plane of gradients with what some taps read for them, in interleaved parts.
     fn add_products[T: Float](
         staged: &Staged<T>,
-        tap: usize,
+        taps: [usize; TOGETHER],
         grad: &[T],
-        lanes: &mut [T; LANES],
+        lanes: &mut [[T; LANES]; TOGETHER],
     ) {
-        let (mut sums, mut rest) = (*lanes, grad);
+        let (mut all_sums, mut rest) = (*lanes, grad);
         for &(offset, len) in staged.runs() {
             let (row, tail) = rest.split_at(len);
             let (blocks, last) = row.as_chunks::<LANES>();
             for (block, offset) in blocks.iter().zip((offset..).step_by(LANES)) {
-                let cells = staged.read::<LANES>(0, tap, offset).as_chunks::<LANES>().0[0];
-                for lane in 0..LANES {
-                    sums[lane] += block[lane] * cells[lane];
+                for (sums, tap) in all_sums.iter_mut().zip(taps) {
+                    let cells = staged.read::<LANES>(0, tap, offset).as_chunks::<LANES>().0[0];
+                    for lane in 0..LANES {
+                        sums[lane] += block[lane] * cells[lane];
+                    }
                 }
             }
-            let cells = staged.read::<LANES>(0, tap, offset + len - last.len());
-            for ((sum, &grad), &cell) in sums.iter_mut().zip(last).zip(cells) {
-                *sum += grad * cell;
+            for (sums, tap) in all_sums.iter_mut().zip(taps) {
+                let cells = staged.read::<LANES>(0, tap, offset + len - last.len());
+                for ((sum, &grad), &cell) in sums.iter_mut().zip(last).zip(cells) {
+                    *sum += grad * cell;
+                }
             }
             rest = tail;
         }
-        *lanes = sums;
+        *lanes = all_sums;
     }
 }

@@ -8,8 +8,8 @@
 //! * weight gradient: `dw[m, c, t] = sum over images and o of dy[m, o] x[c, i]`
 //!
 //! All three are one sum of products read in another order, and so all three can be a matrix product
-//! with the unfolded input (`im2col`). Where a group has few channels, that product has few rows and
-//! little depth, and plain loops along rows do better (`direct`). Where few channels read what was unfolded, and where
+//! with the unfolded input (`im2col`). Where a group has few channels, or makes few, that product has few rows, and
+//! plain loops along rows do better (`direct`). Where few channels read what was unfolded, and where
 //! a stride or a dilation stands in the way, the product is faster if nothing is unfolded (`indirect`). At stride 1, with enough channels, a quarter
 //! to a half of the products do (`winograd`). [`Algorithm::of`] chooses.
 //!
@@ -74,7 +74,9 @@ impl Algorithm {
     /// The one that [`forward`] or a gradient chooses.
     pub fn of<T: Float>(operation: Operation, shape: &ConvShape) -> Self {
         let [inputs, outputs] = [shape.in_channels, shape.out_channels];
-        if (inputs / shape.spec.groups) * (outputs / shape.spec.groups) <= FEW_PAIRS {
+        if (inputs / shape.spec.groups) * (outputs / shape.spec.groups) <= FEW_PAIRS
+            || direct::has_few_results(operation, shape)
+        {
             return Self::Direct;
         }
         let unfolded = im2col::cost(operation, shape);

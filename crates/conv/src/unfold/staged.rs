@@ -121,6 +121,11 @@ impl<T: Float> Staged<T> {
         self.channel
     }
 
+    /// The offset of a tap of a channel.
+    pub(crate) fn offset(&self, channel: usize, tap: usize) -> usize {
+        channel * self.channel + self.taps[tap]
+    }
+
     /// The offsets of some taps of each of some channels.
     pub(crate) fn offsets(&self, channels: Range<usize>, taps: &[usize]) -> Vec<usize> {
         let mut offsets = Vec::with_capacity(channels.len() * taps.len());
