@@ -2,8 +2,8 @@
 
 use std::panic::catch_unwind;
 
-use striate_conv::Buffer;
-use striate_conv::buffer::ALIGNMENT;
+use striate_conv::buffer::{ALIGNMENT, NoMemory, guarded};
+use striate_conv::{Buffer, DType};
 
 #[test]
 fn every_size_is_aligned() {
@@ -57,4 +57,21 @@ fn buffers_cross_threads() {
 fn a_size_beyond_the_address_space_panics_as_a_vector_does() {
     assert!(catch_unwind(|| Buffer::<f64>::for_overwrite(usize::MAX)).is_err());
     assert!(catch_unwind(|| Buffer::<bool>::for_overwrite(usize::MAX)).is_err());
+}
+
+/// From whichever thread, and none of it reaches the panic hook.
+#[test]
+fn missing_memory_is_returned_to_who_waits_for_it() {
+    use rayon::prelude::*;
+    let refused = guarded(|| {
+        (0..8).into_par_iter().for_each(|i| {
+            let len = if i == 5 { 1 << 60 } else { 1 };
+            drop(Buffer::filled(len, 1i64));
+        });
+    });
+    assert_eq!(refused, Err(NoMemory { len: 1 << 60, dtype: DType::I64 }));
+    assert_eq!(guarded(|| 7), Ok(7));
+    let other = catch_unwind(|| guarded(|| panic!("of its own")));
+    assert_eq!(other.unwrap_err().downcast_ref(), Some(&"of its own"));
+    assert!(catch_unwind(|| Buffer::<f32>::for_overwrite(1 << 61)).is_err());
 }

@@ -7,6 +7,7 @@
 //!
 //! Buffers start on a 64-byte boundary, a cache line and the widest vector register there is.
 
+mod guard;
 mod pool;
 
 use std::fmt::{self, Debug};
@@ -15,6 +16,7 @@ use std::ops::{Deref, DerefMut};
 use std::slice;
 
 use crate::element::{Element, any_bytes_are_valid};
+pub use guard::{NoMemory, guarded};
 use pool::Block;
 pub use pool::{PoolStats, restart_high_water, rounded, stats, trim};
 
@@ -44,9 +46,11 @@ impl<T: Element> Buffer<T> {
     /// writing does not go unnoticed; `bool`, of which not every byte is valid, is always cleared.
     ///
     /// # Panics
-    /// If there is no memory for it. What a user asked the size of is made by [`Buffer::try_for_overwrite`].
+    /// If there is no memory for it, unless somebody waits for that: see [`guarded`]. What a user asked the size of is made
+    /// by [`Buffer::try_for_overwrite`].
     pub fn for_overwrite(len: usize) -> Self {
-        Self::try_for_overwrite(len).unwrap_or_else(|| panic!("no memory for {len} elements"))
+        let refuse = || guard::refuse(NoMemory { len, dtype: T::DTYPE });
+        Self::try_for_overwrite(len).unwrap_or_else(refuse)
     }
 
     /// The same, or `None` if the system has no memory for it.

@@ -368,12 +368,18 @@ impl ConvShape {
     /// Refuses tensors too large to address, and cuts steps that lead past the padded input, which nothing takes, to
     /// its size: kernels multiply them.
     fn addressable(mut self) -> Result<Self, GeometryError> {
+        let mut staged = self.in_channels;
         for (axis, &[before, after]) in self.spec.padding.iter().enumerate() {
             let padded = checked_sum(&[self.input[axis], before, after])
                 .ok_or_else(|| overflow("padded input", &[self.input[axis], before, after]))?;
             for step in [&mut self.spec.stride[axis], &mut self.spec.dilation[axis]] {
                 *step = (*step).min(padded);
             }
+            // Kernels copy stretches of the padded input, and count a few windows beyond its end.
+            staged = staged
+                .checked_mul(padded)
+                .filter(|&cells| cells < isize::MAX as usize / 128)
+                .ok_or_else(|| overflow("padded input", &[self.input[axis], before, after]))?;
         }
         let [depth, height, width] = self.input;
         checked_len("input", &[self.batch, self.in_channels, depth, height, width])?;

@@ -18,6 +18,7 @@ mod fused;
 pub mod meta;
 mod storage;
 
+use striate_conv::buffer::guarded;
 use striate_conv::{Buffer, ConvShape, PoolShape};
 
 pub use crate::ops::Saved;
@@ -458,10 +459,12 @@ impl Update {
 
 /// Host memory for `len` elements of what `op` returns, to be overwritten; an error if the system has none.
 pub fn room<T: Element>(op: &str, len: usize) -> Result<Buffer<T>> {
-    Buffer::try_for_overwrite(len).ok_or_else(|| {
-        let message = format!("expected memory for {len} elements of {}, there is none", T::DTYPE);
-        Error::new(ErrorKind::Memory, op, message)
-    })
+    room_for(op, || Buffer::for_overwrite(len))
+}
+
+/// What `compute` returns for `op`; an error if the system has no memory for a buffer that it makes.
+pub fn room_for<R>(op: &str, compute: impl FnOnce() -> R) -> Result<R> {
+    guarded(compute).map_err(|refused| Error::new(ErrorKind::Memory, op, refused.to_string()))
 }
 
 /// A device: kernels for both float types, memory for all types.

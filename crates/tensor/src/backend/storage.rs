@@ -4,6 +4,7 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::room_for;
 use crate::{Element, Error, ErrorKind, Layout, Result};
 
 /// `len` elements in some backend's memory. Clones share; a backend that writes to shared memory copies
@@ -39,7 +40,8 @@ impl<T: Element> Storage<T> {
     /// The backend's memory for writing: the only reference to it, made by cloning where it is shared.
     pub fn data_mut<D: Any + Clone + Send + Sync>(&mut self) -> Result<&mut D> {
         if Arc::get_mut(&mut self.data).is_none() {
-            let copy = self.data::<D>()?.clone();
+            let data = self.data::<D>()?;
+            let copy = room_for("update", || data.clone())?;
             self.data = Arc::new(copy);
         }
         Arc::get_mut(&mut self.data).and_then(|data| data.downcast_mut()).ok_or_else(foreign)

@@ -1,7 +1,6 @@
 //! To and from `ndarray`, and numbers.
 
 use ndarray::{ArrayD, ArrayView, Dimension, IxDyn};
-use striate_conv::Buffer;
 
 use crate::{Device, Element, Error, Result, Tensor};
 
@@ -18,7 +17,7 @@ impl<T: Element> Tensor<T> {
     /// ```
     pub fn from_ndarray<D: Dimension>(array: ArrayView<'_, T, D>, device: &Device) -> Result<Self> {
         let values: Vec<T> = array.iter().copied().collect();
-        Self::from_buffer(Buffer::from_slice(&values), array.shape(), device)
+        Self::from_slice(&values, array.shape(), device)
     }
 
     /// A copy as an `ndarray` array. Waits for the device.

@@ -17,7 +17,7 @@ use striate_conv::{Buffer, ConvShape, PoolShape, conv, pool, unfold};
 use self::strided::Walk;
 use super::{
     AxisShape, Backend, Binary, ChannelAffine, Compare, Extreme, Kernels, MatmulShape, Memory,
-    Pick, Reduce, Storage, Unary, Update, View, room,
+    Pick, Reduce, Storage, Unary, Update, View, room, room_for,
 };
 use crate::{Element, Float, Layout, Result};
 
@@ -35,9 +35,25 @@ fn stored<T: Element>(buffer: Buffer<T>) -> Result<Storage<T>> {
 
 /// A new buffer that `write` fills, for what `op` returns.
 fn output<T: Element>(op: &str, len: usize, write: impl FnOnce(&mut [T])) -> Result<Storage<T>> {
-    let mut out = room(op, len)?;
-    write(&mut out);
-    stored(out)
+    computed(op, || {
+        let mut out = Buffer::for_overwrite(len);
+        write(&mut out);
+        out
+    })
+}
+
+/// What `compute` makes for `op`.
+fn computed<T: Element>(op: &str, compute: impl FnOnce() -> Buffer<T>) -> Result<Storage<T>> {
+    stored(room_for(op, compute)?)
+}
+
+/// The same for two results.
+fn computed_pair<T: Element, U: Element>(
+    op: &str,
+    compute: impl FnOnce() -> (Buffer<T>, Buffer<U>),
+) -> Result<(Storage<T>, Storage<U>)> {
+    let (first, second) = room_for(op, compute)?;
+    Ok((stored(first)?, stored(second)?))
 }
 
 /// A normalisation with its numbers at hand.
@@ -162,7 +178,8 @@ impl<T: Float> Kernels<T> for Cpu {
         shape: &[usize],
         reduced: &[bool],
     ) -> Result<Storage<T>> {
-        stored(reduce::reduce(op, host(x)?, shape, reduced))
+        let x = host(x)?;
+        computed("reduce", || reduce::reduce(op, x, shape, reduced))
     }
 
     fn arg_extreme(
@@ -171,7 +188,8 @@ impl<T: Float> Kernels<T> for Cpu {
         x: &Storage<T>,
         shape: AxisShape,
     ) -> Result<Storage<i64>> {
-        stored(reduce::arg_extreme(extreme, host(x)?, shape))
+        let x = host(x)?;
+        computed("arg_extreme", || reduce::arg_extreme(extreme, x, shape))
     }
 
     fn matmul(
@@ -250,10 +268,13 @@ impl<T: Float> Kernels<T> for Cpu {
     }
 
     fn max_pool(&self, shape: &PoolShape, x: &Storage<T>) -> Result<(Storage<T>, Storage<i64>)> {
-        let mut out = room("max_pool", shape.output_len())?;
-        let mut indices = room("max_pool", shape.output_len())?;
-        pool::max_forward(shape, host(x)?, &mut out, &mut indices);
-        Ok((stored(out)?, stored(indices)?))
+        let x = host(x)?;
+        computed_pair("max_pool", || {
+            let mut out = Buffer::for_overwrite(shape.output_len());
+            let mut indices = Buffer::for_overwrite(shape.output_len());
+            pool::max_forward(shape, x, &mut out, &mut indices);
+            (out, indices)
+        })
     }
 
     fn max_pool_gradient(
@@ -296,8 +317,9 @@ impl<T: Float> Kernels<T> for Cpu {
     }
 
     fn log_softmax(&self, x: &Storage<T>, shape: AxisShape) -> Result<Storage<T>> {
+        let data = host(x)?;
         match shape.inner {
-            1 => stored(fused::log_softmax(host(x)?, shape.axis)),
+            1 => computed("log_softmax", || fused::log_softmax(data, shape.axis)),
             _ => super::fused::log_softmax(self, x, shape),
         }
     }
@@ -308,8 +330,9 @@ impl<T: Float> Kernels<T> for Cpu {
         grad: &Storage<T>,
         shape: AxisShape,
     ) -> Result<Storage<T>> {
+        let (output, flow) = (host(y)?, host(grad)?);
         match shape.inner {
-            1 => stored(fused::log_softmax_gradient(host(y)?, host(grad)?, shape.axis)),
+            1 => computed("log_softmax", || fused::log_softmax_gradient(output, flow, shape.axis)),
             _ => super::fused::log_softmax_gradient(self, y, grad, shape),
         }
     }
@@ -322,15 +345,16 @@ impl<T: Float> Kernels<T> for Cpu {
         if shape.inner < SHORT {
             return super::fused::channel_moments(self, x, shape);
         }
-        let (mean, variance) = fused::channel_moments(host(x)?, shape);
-        Ok((stored(mean)?, stored(variance)?))
+        let x = host(x)?;
+        computed_pair("channel_moments", || fused::channel_moments(x, shape))
     }
 
     fn channel_affine(&self, norm: &ChannelAffine<T>, x: &Storage<T>) -> Result<Storage<T>> {
         if norm.shape.inner < SHORT {
             return super::fused::channel_affine(self, norm, x);
         }
-        stored(fused::channel_affine(&affine(norm)?, host(x)?))
+        let (norm, x) = (affine(norm)?, host(x)?);
+        computed("channel_affine", || fused::channel_affine(&norm, x))
     }
 
     fn channel_gradient_sums(
@@ -342,8 +366,8 @@ impl<T: Float> Kernels<T> for Cpu {
             return super::fused::channel_gradient_sums(self, norm, [grad, x]);
         }
         let inputs = [host(grad)?.as_ref(), host(x)?.as_ref()];
-        let (grads, products) = fused::channel_gradient_sums(&affine(norm)?, inputs);
-        Ok((stored(grads)?, stored(products)?))
+        let norm = affine(norm)?;
+        computed_pair("channel_gradient_sums", || fused::channel_gradient_sums(&norm, inputs))
     }
 
     fn channel_combine(
@@ -357,7 +381,8 @@ impl<T: Float> Kernels<T> for Cpu {
         }
         let inputs = [host(grad)?.as_ref(), host(x)?.as_ref()];
         let coefficients = [host(b)?.as_ref(), host(d)?.as_ref()];
-        stored(fused::channel_combine(&affine(norm)?, inputs, coefficients))
+        let norm = affine(norm)?;
+        computed("channel_combine", || fused::channel_combine(&norm, inputs, coefficients))
     }
 
     fn update(
