@@ -62,7 +62,7 @@ impl Evaluation {
         labels: &Tensor<i64>,
     ) -> Result<f64> {
         let loss = striate_tensor::Element::as_f64(loss.item()?);
-        let predicted = outputs.detach().argmax(1)?.to_vec()?;
+        let predicted = outputs.detach().argmax(1, false)?.to_vec()?;
         let labels = labels.to_vec()?;
         self.total_loss += loss * labels.len() as f64;
         self.hits += predicted.iter().zip(&labels).filter(|(p, l)| p == l).count();

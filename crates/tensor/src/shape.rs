@@ -93,20 +93,22 @@ pub enum Axes {
 }
 
 impl Axes {
-    /// The axes as ascending indices for a tensor of `rank` axes; errors name `op`.
+    /// The axes as ascending indices for a tensor of `rank` axes; errors name `op`. As in PyTorch, a scalar may be
+    /// reduced over an axis 0 that it does not have.
     pub(crate) fn resolve(&self, op: &str, rank: usize) -> Result<Vec<usize>> {
         let Axes::List(list) = self else {
             return Ok((0..rank).collect());
         };
         let mut axes = Vec::with_capacity(list.len());
         for &axis in list {
-            let axis = resolve_axis(op, axis, rank)?;
+            let axis = resolve_axis(op, axis, rank.max(1))?;
             if axes.contains(&axis) {
                 return Err(Error::argument(op, format!("expected each axis once, got {list:?}")));
             }
             axes.push(axis);
         }
         axes.sort_unstable();
+        axes.truncate(rank);
         Ok(axes)
     }
 }

@@ -20,15 +20,15 @@ fn gradients<T: Float>(
         Binary::Add => [left(&|| Ok(g.clone()))?, right(&|| Ok(g.clone()))?],
         Binary::Sub => [left(&|| Ok(g.clone()))?, right(&|| -g)?],
         Binary::Mul => [left(&|| g * b)?, right(&|| g * a)?],
-        Binary::Div => [left(&|| g / b)?, right(&|| -(g * a)? / (b * b)?)?],
+        Binary::Div => [left(&|| g / b)?, right(&|| g.mul(&a.div(b)?.div(b)?)?.neg())?],
         Binary::Pow => {
             [left(&|| g * slope_of_power(a, b)?)?, right(&|| g * (a.pow(b)? * logarithm(a, b)?)?)?]
         }
         Binary::Maximum => {
-            [left(&|| g * share(Compare::Gt, a, b)?)?, right(&|| g * share(Compare::Gt, b, a)?)?]
+            [left(&|| g * share(Compare::Lt, a, b)?)?, right(&|| g * share(Compare::Lt, b, a)?)?]
         }
         Binary::Minimum => {
-            [left(&|| g * share(Compare::Lt, a, b)?)?, right(&|| g * share(Compare::Lt, b, a)?)?]
+            [left(&|| g * share(Compare::Gt, a, b)?)?, right(&|| g * share(Compare::Gt, b, a)?)?]
         }
     })
 }
@@ -48,11 +48,12 @@ fn logarithm<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     Ok(log)
 }
 
-/// The share of the gradient that `a` gets of an extreme of `a` and `b`: one, zero, or half where equal.
-fn share<T: Float>(wins: Compare, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
+/// The share of the gradient that `a` gets of an extreme of `a` and `b`: zero if it loses, half where they are equal,
+/// else one; where one is NaN neither loses.
+fn share<T: Float>(loses: Compare, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     let constant = |value: f64| Tensor::scalar(T::from_f64(value), a.device());
-    let tie = a.eq(b)?.choose(&constant(0.5)?, &constant(0.0)?)?;
-    a.compare(wins, b)?.choose(&constant(1.0)?, &tie)
+    let rest = a.eq(b)?.choose(&constant(0.5)?, &constant(1.0)?)?;
+    a.compare(loses, b)?.choose(&constant(0.0)?, &rest)
 }
 
 impl Binary {

@@ -7,7 +7,8 @@ use crate::{Element, Error, Float, Result, Shape, Tensor};
 /// How values between samples are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interpolation {
-    /// The sample that the cell's origin falls on: `floor(i in / out)`.
+    /// The sample that the cell's origin falls on: `floor(i in / out)`. PyTorch rounds `in / out` to the element type first,
+    /// and with f32 picks the neighbour for a few sizes, such as 14 to 46.
     Nearest,
     /// Linear along each axis: bilinear over two.
     Linear(Corners),

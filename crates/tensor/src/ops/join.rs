@@ -4,17 +4,44 @@ use crate::shape::resolve_axis;
 use crate::{Error, Float, Layout, Result, Shape, Tensor};
 
 impl<T: Float> Tensor<T> {
-    /// The tensors one after another along `axis`; all other sizes must agree.
+    /// The tensors one after another along `axis`; all other sizes must agree. As in PyTorch, tensors of shape `[0]` may
+    /// stand among those of any rank.
     pub fn cat(tensors: &[&Tensor<T>], axis: isize) -> Result<Tensor<T>> {
-        let Some(first) = tensors.first() else {
+        let Some(first) = tensors.iter().find(|x| x.shape() != [0]).or(tensors.first()) else {
             return Err(Error::shape("cat", "expected at least one tensor, got none"));
         };
         let axis = resolve_axis("cat", axis, first.rank())?;
+        let shape = Self::joined_shape(tensors, first, axis)?;
+        let whole = Layout::dense(&shape);
+        let mut start = 0;
+        let window = |tensor: &&Tensor<T>| {
+            if tensor.shape() == [0] {
+                return Layout::dense(&[0]);
+            }
+            let size = tensor.shape()[axis];
+            start += size;
+            whole.slice(axis, start - size, size, 1)
+        };
+        let windows: Vec<Layout> = tensors.iter().map(window).collect();
+        let parts: Vec<_> = windows.iter().cloned().zip(tensors.iter().copied()).collect();
+        let y = Tensor::written("cat", &shape, &parts, T::ZERO)?;
+        Ok(y.record("cat", tensors, move |grad, needs| {
+            let part = |(window, &need): (&Layout, &bool)| {
+                need.then(|| grad.gathered("cat", window)).transpose()
+            };
+            windows.iter().zip(needs).map(part).collect()
+        }))
+    }
+
+    /// The shape of `tensors` along `axis`, if they agree with `first` but for it.
+    fn joined_shape(tensors: &[&Self], first: &Self, axis: usize) -> Result<Shape> {
         let mut shape = first.shape().to_vec();
         shape[axis] = 0;
-        let mut starts = Vec::with_capacity(tensors.len());
         for tensor in tensors {
             first.expect_device("cat", tensor)?;
+            if tensor.shape() == [0] {
+                continue;
+            }
             let agrees = tensor.rank() == first.rank()
                 && (0..shape.len()).all(|i| i == axis || tensor.shape()[i] == shape[i]);
             if !agrees {
@@ -27,23 +54,9 @@ impl<T: Float> Tensor<T> {
                     ),
                 ));
             }
-            starts.push(shape[axis]);
             shape[axis] = shape[axis].saturating_add(tensor.shape()[axis]);
         }
-        Shape::from(&shape[..]).checked::<T>("cat")?;
-        let whole = Layout::dense(&shape);
-        let window = |(&start, tensor): (&usize, &&Tensor<T>)| {
-            whole.slice(axis, start, tensor.shape()[axis], 1)
-        };
-        let windows: Vec<Layout> = starts.iter().zip(tensors).map(window).collect();
-        let parts: Vec<_> = windows.iter().cloned().zip(tensors.iter().copied()).collect();
-        let y = Tensor::written("cat", &shape, &parts, T::ZERO)?;
-        Ok(y.record("cat", tensors, move |grad, needs| {
-            let part = |(window, &need): (&Layout, &bool)| {
-                need.then(|| grad.gathered("cat", window)).transpose()
-            };
-            windows.iter().zip(needs).map(part).collect()
-        }))
+        Shape::from(shape).checked::<T>("cat")
     }
 
     /// The tensors, all of one shape, along a new axis at `axis`, counted in the result.

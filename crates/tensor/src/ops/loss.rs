@@ -1,4 +1,5 @@
-//! Losses, composed of the other operations; their gradients follow.
+//! Losses, composed of the other operations; their gradients follow. A target has the shape of the input: nothing is
+//! broadcast, as a mistaken shape would be.
 
 use crate::{Error, Float, Result, Tensor};
 
@@ -23,7 +24,7 @@ pub struct CrossEntropy<T: Float = f32> {
     pub label_smoothing: f64,
     /// A weight for each class, `[classes]`.
     pub class_weights: Option<Tensor<T>>,
-    /// A label whose samples count for nothing.
+    /// A label whose samples count for nothing; by default there is none (PyTorch's is -100).
     pub ignore_index: Option<i64>,
     /// What becomes of the losses of single samples.
     pub reduction: Reduction,
@@ -97,15 +98,17 @@ impl<T: Float> Tensor<T> {
     }
 
     /// `-(t ln p + (1 - t) ln (1 - p))` for probabilities; as in PyTorch, each logarithm is at least -100, and the
-    /// gradient `(p - t) / (p (1 - p))` has a denominator of at least 1e-12.
+    /// gradient `(p - t) / (p (1 - p))` has a denominator of at least 1e-12. Fails on a number outside `[0, 1]`, for which it
+    /// waits for the device.
     pub fn bce(&self, target: &Self, reduction: Reduction) -> Result<Self> {
         self.expect_shape("bce", target)?;
+        self.expect_probabilities("bce")?;
         let (p, t) = (self.detach(), target.detach());
         let log = |p: &Tensor<T>| p.ln()?.clamp(-100.0, f64::MAX);
         let (hit, miss) = (log(&p)?, log(&(1.0 - &p)?)?);
         let loss = (-(&t * &hit + ((1.0 - &t)? * &miss)?)?)?;
         let loss = loss.record("bce", &[self, target], move |grad, needs| {
-            let spread = || (&p * (1.0 - &p)?)?.clamp(1e-12, f64::MAX);
+            let spread = || (&p * (1.0 - &p)?)?.clamp(f64::from(1e-12f32), f64::MAX);
             let input = || grad * ((&p - &t)? / spread()?)?;
             let target = || grad * (&miss - &hit)?;
             Ok(vec![needs[0].then(input).transpose()?, needs[1].then(target).transpose()?])
@@ -113,7 +116,8 @@ impl<T: Float> Tensor<T> {
         reduce(&loss, reduction)
     }
 
-    /// [`Tensor::bce`] of `sigmoid(self)`, exact for large logits: `t ln(1 + e^-x) + (1 - t) ln(1 + e^x)`.
+    /// [`Tensor::bce`] of `sigmoid(self)`, exact for large logits: `t ln(1 + e^-x) + (1 - t) ln(1 + e^x)`; of an infinite
+    /// logit that is wrong it is infinite, where PyTorch's is NaN.
     pub fn bce_with_logits(&self, target: &Self, reduction: Reduction) -> Result<Self> {
         self.expect_shape("bce_with_logits", target)?;
         let hit = (target * (-self)?.softplus()?)?;
@@ -121,12 +125,13 @@ impl<T: Float> Tensor<T> {
         reduce(&(hit + miss)?, reduction)
     }
 
-    /// `t (ln t - x)` for log-probabilities `x` and probabilities `t`; zero where `t` is.
+    /// `t (ln t - x)` for log-probabilities `x` and probabilities `t`; `-t x` where `t` is zero, and there the slope along `t`
+    /// is that of `-t x`, too, where PyTorch's is NaN.
     pub fn kl_div(&self, target: &Self, reduction: Reduction) -> Result<Self> {
         self.expect_shape("kl_div", target)?;
         let zero = Tensor::scalar(T::ZERO, self.device())?;
         let one = Tensor::scalar(T::ONE, self.device())?;
-        let entropy = target.gt(&zero)?.choose(target, &one)?.ln()?;
+        let entropy = target.eq(&zero)?.choose(&one, target)?.ln()?;
         reduce(&(target * (entropy - self)?)?, reduction)
     }
 
@@ -143,6 +148,19 @@ impl<T: Float> Tensor<T> {
             op,
             format!("expected a target of shape {:?}, got {:?}", self.shape(), target.shape()),
         ))
+    }
+
+    fn expect_probabilities(&self, op: &str) -> Result<()> {
+        if self.is_empty() || self.device().is_meta() {
+            return Ok(());
+        }
+        let p = self.detach();
+        let (low, high) = (p.min(.., false)?.item()?, p.max(.., false)?.item()?);
+        if low >= T::ZERO && high <= T::ONE {
+            return Ok(());
+        }
+        let message = format!("expected probabilities, got numbers from {low} to {high}");
+        Err(Error::argument(op, message))
     }
 
     /// `x^2 / (2 unit)` within `bound`, `bound (|x| - bound / 2) / unit` beyond: with `c = min(|x|, bound)` both are

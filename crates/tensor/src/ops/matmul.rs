@@ -20,7 +20,7 @@ fn mismatch(left: &[usize], right: &[usize], expected: &str) -> Error {
 }
 
 impl<T: Float> Tensor<T> {
-    /// `[.., m, k] . [.., k, n] = [.., m, n]`; the leading axes broadcast.
+    /// `[.., m, k] . [.., k, n] = [.., m, n]`; the leading axes broadcast. A vector is given its second axis by the caller.
     pub fn matmul(&self, other: &Self) -> Result<Self> {
         self.expect_device("matmul", other)?;
         let (a, b) = (self.shape(), other.shape());

@@ -28,7 +28,8 @@ pub enum Normalization<'a, T: Float = f32> {
 
 impl<T: Float> Tensor<T> {
     /// Standardises every channel of `[batch, channels, ..]`, then scales by `weight` and adds `bias`,
-    /// `[channels]` each. Returns the moments that were used.
+    /// `[channels]` each. Returns the moments that were used. Fails with the batch's own moments if it holds a single
+    /// value a channel; without data, where a network is only asked for its shapes, it does not.
     ///
     /// ```
     /// use striate_tensor::{Device, Tensor, ops::Normalization};
@@ -70,7 +71,18 @@ impl<T: Float> Tensor<T> {
                 format!("expected [batch, channels, ..], got {:?}", self.shape()),
             ));
         }
-        let seen = Seen { shape: AxisShape::new(self.shape(), 1), relu };
+        let shape = AxisShape::new(self.shape(), 1);
+        let own = matches!(using, Normalization::Batch) && !self.device().is_meta();
+        if own && shape.outer * shape.inner == 1 {
+            return Err(Error::shape(
+                "batch_norm",
+                format!(
+                    "expected more than one value a channel in training, got {:?}",
+                    self.shape()
+                ),
+            ));
+        }
+        let seen = Seen { shape, relu };
         self.standardize("batch_norm", seen, affine, using, eps)
     }
 
@@ -83,11 +95,12 @@ impl<T: Float> Tensor<T> {
         eps: f64,
     ) -> Result<Self> {
         let fits = self.rank() >= 2 && groups > 0 && self.shape()[1].is_multiple_of(groups);
-        if !fits || self.shape()[1..].contains(&0) {
+        // A single sample whose groups are single elements is nothing but zeros.
+        if !fits || self.shape()[1..].contains(&0) || self.len() == groups {
             return Err(Error::shape(
                 "group_norm",
                 format!(
-                    "expected channels that {groups} groups divide, none of them empty, got {:?}",
+                    "expected channels that {groups} groups divide into more than one element, got {:?}",
                     self.shape()
                 ),
             ));
@@ -257,8 +270,14 @@ impl<T: Float> Standardized<T> {
         let (bias, weight) = (per_channel(sum), (per_channel(product) * &self.inverse)?);
         let input = || {
             let a = &self.scale;
+            let zero = Tensor::zeros([self.seen.axis], grad.device())?;
+            if !self.own_moments && !self.relu {
+                let [center, scale, shift] = [&zero, a, &zero].map(Tensor::storage);
+                let scaled = ChannelAffine { center, scale, shift, ..self.affine() };
+                return Ok(grad.sibling(kernels.channel_affine(&scaled, inputs[0])?, grad.shape()));
+            }
             let (b, d) = match self.own_moments {
-                false => (a.affine(0.0, 0.0)?, a.affine(0.0, 0.0)?),
+                false => (zero.clone(), zero),
                 true => {
                     let share = 1.0 / (self.seen.outer * self.seen.inner) as f64;
                     let b = (a * &self.inverse * &weight)?.affine(-share, 0.0)?;

@@ -8,15 +8,21 @@ use crate::{Error, Float, Result, Shape, Tensor};
 impl<T: Float> Tensor<T> {
     /// The slices of `axis` that `index` (one axis) lists; a slice may be listed more than once.
     pub fn index_select(&self, axis: isize, index: &Tensor<i64>) -> Result<Self> {
-        let axis = resolve_axis("index_select", axis, self.rank())?;
+        let axis = resolve_axis("index_select", axis, self.rank().max(1))?;
         if index.rank() != 1 {
             return Err(Error::shape(
                 "index_select",
                 format!("expected indices with one axis, got shape {:?}", index.shape()),
             ));
         }
+        if self.rank() == 0 && index.len() == 1 {
+            return self.reshape([1])?.index_select(0, index)?.reshape(());
+        }
         let mut shape = self.shape().to_vec();
-        shape[axis] = index.len();
+        let Some(size) = shape.get_mut(axis) else {
+            return Err(Error::shape("index_select", "expected one index for a scalar"));
+        };
+        *size = index.len();
         let pick = Pick {
             from: AxisShape::new(self.shape(), axis),
             count: index.len(),
@@ -26,20 +32,29 @@ impl<T: Float> Tensor<T> {
     }
 
     /// For each element of `index` the element of this tensor at that position along `axis` and the same
-    /// position along all others. All other sizes must agree.
+    /// position along all others, where `index` may be shorter.
     pub fn gather(&self, axis: isize, index: &Tensor<i64>) -> Result<Self> {
-        let axis = resolve_axis("gather", axis, self.rank())?;
-        let agrees = index.rank() == self.rank()
-            && (0..self.rank()).all(|i| i == axis || index.shape()[i] == self.shape()[i]);
-        if !agrees {
+        let axis = resolve_axis("gather", axis, self.rank().max(1))?;
+        if self.rank() == 0 && index.rank() == 0 {
+            let index = index.sibling(index.storage().clone(), [1]);
+            return self.reshape([1])?.gather(0, &index)?.reshape(());
+        }
+        let others = || (0..self.rank()).filter(|&i| i != axis);
+        let fits =
+            index.rank() == self.rank() && others().all(|i| index.shape()[i] <= self.shape()[i]);
+        if !fits {
             return Err(Error::shape(
                 "gather",
                 format!(
-                    "expected indices of a shape that agrees with {:?} but for axis {axis}, got {:?}",
+                    "expected indices of a shape within {:?} but for axis {axis}, got {:?}",
                     self.shape(),
                     index.shape()
                 ),
             ));
+        }
+        if let Some(i) = others().find(|&i| index.shape()[i] < self.shape()[i]) {
+            let narrowed = self.slice(i as isize, 0..index.shape()[i], 1)?;
+            return narrowed.gather(axis as isize, index);
         }
         let pick = Pick {
             from: AxisShape::new(self.shape(), axis),

@@ -1,7 +1,6 @@
 //! Reductions over axes.
 
 use crate::backend::{AxisShape, Extreme, Reduce};
-use crate::shape::resolve_axis;
 use crate::{Axes, Error, Float, Result, Shape, Tensor};
 
 impl<T: Float> Tensor<T> {
@@ -24,10 +23,16 @@ impl<T: Float> Tensor<T> {
     /// estimate.
     pub fn var(&self, axes: impl Into<Axes>, correction: f64, keepdim: bool) -> Result<Self> {
         let axes = axes.into();
-        let count = self.count("var", &axes)? as f64;
-        let centred = (self - self.mean(axes.clone(), true)?)?;
-        let squares = centred.powf(2.0)?.sum(axes, keepdim)?;
-        squares / (count - correction).max(0.0)
+        let freedom = (self.count("var", &axes)? as f64 - correction).max(0.0);
+        let (_, kept) = self.reduced_axes("var", &axes)?;
+        let x = self.detach();
+        let centred = (&x - x.mean(axes.clone(), true)?)?;
+        let squares = (&centred * &centred)?.sum(axes, true)? / freedom;
+        // The deviations add up to nothing, so what goes by way of the mean does, too.
+        let var = squares?.record("var", &[self], move |grad, _| {
+            Ok(vec![Some((grad * (centred * (2.0 / freedom))?)?)])
+        });
+        finish(var, kept, keepdim)
     }
 
     /// The largest element over `axes`, NaN if any is; equal ones share the gradient.
@@ -40,20 +45,24 @@ impl<T: Float> Tensor<T> {
         self.extreme("min", Reduce::Min, axes.into(), keepdim)
     }
 
-    /// The index of the first largest element along `axis`, which is dropped.
-    pub fn argmax(&self, axis: isize) -> Result<Tensor<i64>> {
-        self.arg_extreme("argmax", Extreme::Max, axis)
+    /// The index of the first largest element over `axes`, or of the first NaN; over several axes the index in a list of
+    /// their elements in row-major order.
+    pub fn argmax(&self, axes: impl Into<Axes>, keepdim: bool) -> Result<Tensor<i64>> {
+        self.arg_extreme("argmax", Extreme::Max, axes.into(), keepdim)
     }
 
-    /// The index of the first smallest element along `axis`, which is dropped.
-    pub fn argmin(&self, axis: isize) -> Result<Tensor<i64>> {
-        self.arg_extreme("argmin", Extreme::Min, axis)
+    /// The index of the first smallest element over `axes`, or of the first NaN, as in [`Tensor::argmax`].
+    pub fn argmin(&self, axes: impl Into<Axes>, keepdim: bool) -> Result<Tensor<i64>> {
+        self.arg_extreme("argmin", Extreme::Min, axes.into(), keepdim)
     }
 
     /// `ln sum e^x` over `axes`, without overflow.
     pub fn logsumexp(&self, axes: impl Into<Axes>, keepdim: bool) -> Result<Self> {
         let axes = axes.into();
         let (_, kept) = self.reduced_axes("logsumexp", &axes)?;
+        if self.count("logsumexp", &axes)? == 0 {
+            return finish(self.exp()?.sum(axes, true)?.ln()?, kept, keepdim);
+        }
         // The shift cancels, so its gradient is not needed. Infinite maxima would make NaN of it.
         let shift = self.detach().max(axes.clone(), true)?;
         let limit = striate_conv::Float::to_f64(<T as striate_conv::Float>::MAX);
@@ -80,9 +89,7 @@ impl<T: Float> Tensor<T> {
     fn reduce(&self, name: &str, op: Reduce, axes: Axes) -> Result<(Self, Vec<usize>)> {
         let (reduced, kept) = self.reduced_axes(name, &axes)?;
         let storage = self.kernels().reduce(op, self.storage(), self.shape(), &reduced)?;
-        let sizes = self.shape().iter().zip(&reduced);
-        let shape: Vec<usize> = sizes.map(|(&n, &reduced)| if reduced { 1 } else { n }).collect();
-        Ok((self.sibling(storage, shape), kept))
+        Ok((self.sibling(storage, ones_where(self.shape(), &reduced)), kept))
     }
 
     fn extreme(&self, name: &'static str, op: Reduce, axes: Axes, keepdim: bool) -> Result<Self> {
@@ -101,17 +108,36 @@ impl<T: Float> Tensor<T> {
         finish(y, kept, keepdim)
     }
 
-    fn arg_extreme(&self, op: &str, extreme: Extreme, axis: isize) -> Result<Tensor<i64>> {
-        let axis = resolve_axis(op, axis, self.rank())?;
-        if self.shape()[axis] == 0 {
+    fn arg_extreme(
+        &self,
+        op: &str,
+        extreme: Extreme,
+        axes: Axes,
+        keepdim: bool,
+    ) -> Result<Tensor<i64>> {
+        let count = self.count(op, &axes)?;
+        if count == 0 {
             return Err(nothing_to_compare(op, self.shape()));
         }
-        let along = AxisShape::new(self.shape(), axis);
-        let storage = self.kernels().arg_extreme(extreme, self.storage(), along)?;
-        let mut shape = self.shape().to_vec();
-        shape.remove(axis);
+        let (reduced, kept) = self.reduced_axes(op, &axes)?;
+        // The searched axes side by side, where the first of them is: in place, unless another stands between them.
+        let first = reduced.iter().position(|&reduced| reduced).unwrap_or(self.rank());
+        let (searched, after): (Vec<usize>, Vec<usize>) =
+            (first..self.rank()).partition(|&axis| reduced[axis]);
+        let inner = after.iter().map(|&axis| self.shape()[axis]).product();
+        let outer = self.shape()[..first].iter().product();
+        let order: Vec<usize> = (0..first).chain(searched).chain(after).collect();
+        let arranged = self.arranged(op, &order)?;
+        let along = AxisShape { outer, axis: count, inner };
+        let storage = self.kernels().arg_extreme(extreme, arranged.storage(), along)?;
+        let shape = if keepdim { ones_where(self.shape(), &reduced) } else { kept };
         Ok(self.sibling(storage, shape))
     }
+}
+
+/// `shape` with size 1 for the reduced axes.
+fn ones_where(shape: &[usize], reduced: &[bool]) -> Vec<usize> {
+    shape.iter().zip(reduced).map(|(&size, &reduced)| if reduced { 1 } else { size }).collect()
 }
 
 fn nothing_to_compare(op: &str, shape: &[usize]) -> Error {

@@ -7,8 +7,7 @@ use crate::{Float, Result, Tensor};
 impl<T: Float> Tensor<T> {
     /// `x - ln sum e^x` along `axis`, without overflow.
     pub fn log_softmax(&self, axis: isize) -> Result<Self> {
-        let axis = resolve_axis("log_softmax", axis, self.rank())?;
-        let along = AxisShape::new(self.shape(), axis);
+        let along = self.along("log_softmax", axis)?;
         let storage = self.kernels().log_softmax(self.storage(), along)?;
         let y = self.sibling(storage, self.shape());
         let output = y.clone();
@@ -21,7 +20,7 @@ impl<T: Float> Tensor<T> {
 
     /// `e^x / sum e^x` along `axis`, without overflow.
     pub fn softmax(&self, axis: isize) -> Result<Self> {
-        resolve_axis("softmax", axis, self.rank())?;
+        self.along("softmax", axis)?;
         let y = self.detach().log_softmax(axis)?.exp()?;
         let output = y.clone();
         Ok(y.record("softmax", &[self], move |grad, _| {
@@ -29,5 +28,12 @@ impl<T: Float> Tensor<T> {
             let total = flow.sum(axis, true)?;
             Ok(vec![Some((flow - (&output * total)?)?)])
         }))
+    }
+
+    /// This tensor around an axis; a scalar is a row of one.
+    fn along(&self, op: &str, axis: isize) -> Result<AxisShape> {
+        let axis = resolve_axis(op, axis, self.rank().max(1))?;
+        let row: &[usize] = if self.rank() == 0 { &[1] } else { self.shape() };
+        Ok(AxisShape::new(row, axis))
     }
 }

@@ -152,7 +152,7 @@ impl<T: Float> Tensor<T> {
         self.unary(Unary::GeluTanh)
     }
 
-    /// `ln(1 + e^x)`, exact for large arguments too.
+    /// `ln(1 + e^x)`, exact for large arguments too, where PyTorch answers `x` from 20 on.
     pub fn softplus(&self) -> Result<Self> {
         self.unary(Unary::Softplus)
     }
@@ -162,7 +162,8 @@ impl<T: Float> Tensor<T> {
         self.unary(Unary::Silu)
     }
 
-    /// `x` limited to `[low, high]`; the slope at the limits is one, as in PyTorch. Fails unless `low <= high`.
+    /// `x` limited to `[low, high]`; the slope at the limits is zero, as in PyTorch 2.15. Fails unless `low <= high`; PyTorch
+    /// would answer `high`.
     pub fn clamp(&self, low: f64, high: f64) -> Result<Self> {
         if low > high || low.is_nan() || high.is_nan() {
             return Err(Error::argument(

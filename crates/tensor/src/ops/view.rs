@@ -17,6 +17,14 @@ impl<T: Element> Tensor<T> {
         Ok(self.sibling(storage, layout.shape.clone()))
     }
 
+    /// The axes in another order; itself where that is the order they have. Untracked.
+    pub(crate) fn arranged(&self, op: &str, order: &[usize]) -> Result<Tensor<T>> {
+        match order.is_sorted() {
+            true => Ok(self.clone()),
+            false => self.gathered(op, &self.layout().permute(order)),
+        }
+    }
+
     /// A copy with `source` written where `target` points. Untracked.
     pub(crate) fn written(
         op: &str,
@@ -74,7 +82,7 @@ impl<T: Float> Tensor<T> {
         self.reshape([&self.shape()[..first], &[merged], &self.shape()[last + 1..]].concat())
     }
 
-    /// Without the axes `axes`, each of size 1.
+    /// Without the axes `axes`, each of size 1. Fails on a listed axis of another size, which PyTorch leaves alone.
     pub fn squeeze(&self, axes: impl Into<Axes>) -> Result<Self> {
         let axes = axes.into();
         let all = axes == Axes::All;
@@ -125,8 +133,11 @@ impl<T: Float> Tensor<T> {
 
     /// Two axes exchanged.
     pub fn transpose(&self, a: isize, b: isize) -> Result<Self> {
-        let a = resolve_axis("transpose", a, self.rank())?;
-        let b = resolve_axis("transpose", b, self.rank())?;
+        let a = resolve_axis("transpose", a, self.rank().max(1))?;
+        let b = resolve_axis("transpose", b, self.rank().max(1))?;
+        if a == b {
+            return Ok(self.clone());
+        }
         let mut order: Vec<isize> = (0..self.rank() as isize).collect();
         order.swap(a, b);
         self.permute(order)
@@ -149,7 +160,7 @@ impl<T: Float> Tensor<T> {
         Ok(y.record("expand", &[self], move |grad, _| Ok(vec![Some(grad.clone().sum_to(&from)?)])))
     }
 
-    /// Along `axis`, the elements of `range`, every `step`-th.
+    /// Along `axis`, the elements of `range`, every `step`-th. Fails on a range beyond the axis, which PyTorch shortens.
     pub fn slice(&self, axis: isize, range: Range<usize>, step: usize) -> Result<Self> {
         let axis = resolve_axis("slice", axis, self.rank())?;
         let size = self.shape()[axis];

@@ -152,7 +152,7 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
             } else if x < zero {
                 -g
             } else {
-                zero * x
+                zero
             }
         }),
         Unary::Exp => with(out, grad, saved, |g, y| g * y),
@@ -173,7 +173,7 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
         }
         Unary::Tanh => with(out, grad, saved, |g, y| g * (one - y * y)),
         Unary::Sigmoid => with(out, grad, saved, |g, y| g * y * (one - y)),
-        Unary::Relu => with(out, grad, saved, |g, y| if y > zero { g } else { zero }),
+        Unary::Relu => with(out, grad, saved, |g, y| if y <= zero { zero } else { g }),
         Unary::LeakyRelu(slope) => {
             with(out, grad, saved, |g, x| if x > zero { g } else { g * c(slope) })
         }
@@ -184,7 +184,7 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
                 grad,
                 saved,
                 #[inline(always)]
-                |g, x| if x > zero { g } else { g * alpha * x.exp() },
+                |g, x| if x <= zero { g * alpha * x.exp() } else { g },
             )
         }
         Unary::Gelu => with(out, grad, saved, |g, x| {
@@ -195,7 +195,7 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
         Unary::Softplus => with(out, grad, saved, softplus_gradient),
         Unary::Silu => with(out, grad, saved, silu_gradient),
         Unary::Clamp(low, high) => {
-            with(out, grad, saved, |g, x| if x >= c(low) && x <= c(high) { g } else { zero })
+            with(out, grad, saved, |g, x| if x > c(low) && x < c(high) { g } else { zero })
         }
     }
 }

@@ -110,8 +110,8 @@ impl<T: Float> Affine<'_, T> {
         let (scale, shift) = (self.scale[channel], self.shift[channel]);
         let relu = self.relu;
         let passes = move |centred: T, grad: T| {
-            let active = scale * centred + shift > T::ZERO;
-            if relu & !active { T::ZERO } else { grad }
+            let inactive = scale * centred + shift <= T::ZERO;
+            if relu & inactive { T::ZERO } else { grad }
         };
         (self.center[channel], passes)
     }

@@ -62,6 +62,9 @@ impl<const N: usize> Walk<N> {
         to: usize,
         mut row: impl FnMut(usize, usize, [usize; N]),
     ) {
+        if from == to {
+            return;
+        }
         let last = self.shape.len() - 1;
         let width = self.shape[last];
         let mut index = self.index_of(from / width.max(1));

@@ -1,6 +1,13 @@
 //! Where operations end: infinities, batches of nothing, numbers that a narrower type does not hold. What is expected
 //! is what PyTorch answers.
 
+mod calls;
+#[path = "../common/card.rs"]
+mod card;
+#[path = "../common/composed.rs"]
+mod composed;
+mod pytorch;
+
 use striate::data::{Images, Loader};
 use striate::nn::layers::{BatchNorm2d, Conv2d, Linear};
 use striate::nn::{Init, Module, Pass, Summary};
@@ -145,7 +152,7 @@ fn normalising_nothing_leaves_nothing_and_moves_nothing() -> Result<()> {
         }
     }
     let error = Tensor::<f32>::zeros([2, 4, 0], &device)?.group_norm(2, None, 1e-5).unwrap_err();
-    assert!(error.to_string().contains("none of them empty"), "{error}");
+    assert!(error.to_string().contains("into more than one element"), "{error}");
     Ok(())
 }
 
@@ -279,5 +286,54 @@ fn memory_that_there_is_not_is_an_error() -> Result<()> {
         let error = result.unwrap_err();
         assert_eq!((error.op(), error.kind()), (op, ErrorKind::Memory), "{error}");
     }
+    Ok(())
+}
+
+/// Some are refused and some have one window; none may overflow, in a debug build either.
+#[test]
+fn windows_of_absurd_sizes_are_answered() -> Result<()> {
+    let x = Tensor::<f32>::ones([1, 2, 2], &Device::cpu())?.tracked();
+    let weight = Tensor::ones([2, 2, 2], &Device::cpu())?.tracked();
+    let depthwise = Tensor::ones([2, 1, 2], &Device::cpu())?.tracked();
+    let sizes = [1, 2, 1 << 40, 1 << 55, (1 << 62) - 1, usize::MAX];
+    let (mut answered, mut refused) = (0, 0);
+    for stride in sizes {
+        for padding in [0].into_iter().chain(sizes) {
+            for dilation in sizes {
+                let spec =
+                    ConvSpec::new([2]).stride([stride]).padding([padding]).dilation([dilation]);
+                let pool =
+                    PoolSpec::new([2]).stride([stride]).padding([padding]).dilation([dilation]);
+                let results = [
+                    x.conv(&weight, None, &spec),
+                    x.conv(&depthwise, None, &spec.groups(2)),
+                    x.conv_transpose(&weight, None, &spec),
+                    x.unfold(&spec),
+                    x.max_pool(&pool),
+                    x.avg_pool(&pool.ceil_mode(true)),
+                ];
+                for result in results {
+                    match result
+                        .and_then(|y| y.backward_with(&Tensor::ones(y.shape(), y.device())?))
+                    {
+                        Ok(_) => answered += 1,
+                        Err(_) => refused += 1,
+                    }
+                }
+            }
+        }
+    }
+    assert!(answered > 50 && refused > 50, "{answered} answered, {refused} refused");
+    Ok(())
+}
+
+/// The result is three numbers; the copy of the padded input that the kernel makes is what there is no memory for.
+#[test]
+fn memory_that_a_kernel_finds_missing_is_an_error() -> Result<()> {
+    const HUGE: usize = 1 << 50;
+    let x = Tensor::<f32>::ones([1, 1, 2], &Device::cpu())?;
+    let spec = ConvSpec::new([1]).stride([HUGE]).padding([HUGE]);
+    let error = x.conv(&Tensor::ones([1, 1, 1], x.device())?, None, &spec).unwrap_err();
+    assert_eq!((error.op(), error.kind()), ("conv", ErrorKind::Memory), "{error}");
     Ok(())
 }
