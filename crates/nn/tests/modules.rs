@@ -256,3 +256,86 @@ fn layers_are_computed_together_unless_switched_off_or_watched() -> Result<()> {
     assert_eq!(run(Pass::evaluate().hook("1", |_| Ok(())))?, [1.0]);
     Ok(())
 }
+
+/// Printed by PyTorch 2.15 for the same layers; of its softplus ours lacks the threshold.
+#[test]
+fn layers_print_as_in_pytorch() -> Result<()> {
+    let at = Init::seed(1);
+    let odd = PoolSpec::new([3, 2]).stride([2, 1]).padding([1; 2]).dilation([2; 2]).ceil_mode(true);
+    let dilated = ConvSpec::new([3, 5]).stride([2; 2]).padding([1, 2]).dilation([2; 2]).groups(2);
+    let transposed = ConvSpec::new([2; 3]).stride([2; 3]).output_padding([1; 3]);
+    let conv1d: Conv1d = Conv1d::new(&at, 2, 4, ConvSpec::new([3]).padding([1]))?.without_bias();
+    let conv2d: Conv2d = Conv2d::new(&at, 4, 6, dilated)?.padding_mode(PadMode::Reflect);
+    let conv3d: ConvTranspose3d = ConvTranspose3d::new(&at, 4, 2, transposed)?;
+    let norm1d: BatchNorm1d = BatchNorm1d::new(&at, 4)?;
+    let norm2d: BatchNorm2d = BatchNorm2d::new(&at, 4)?.eps(1e-3).momentum(0.01);
+    let norm3d: BatchNorm3d = BatchNorm3d::new(&at, 2)?.eps(1.5e-7);
+    let rows: LayerNorm = LayerNorm::new(&at, &[5])?;
+    let maps: LayerNorm = LayerNorm::new(&at, &[3, 4])?;
+    let groups: GroupNorm = GroupNorm::new(&at, 2, 4)?;
+    let linear: Linear = Linear::new(&at, 4, 2)?.without_bias();
+    let activation = |function| Activation::new(&at, function);
+    let layers: [(&dyn Module, &str); 27] = [
+        (&conv1d, "Conv1d(2, 4, kernel_size=(3,), stride=(1,), padding=(1,), bias=False)"),
+        (
+            &conv2d,
+            "Conv2d(4, 6, kernel_size=(3, 5), stride=(2, 2), padding=(1, 2), dilation=(2, 2), groups=2, padding_mode=reflect)",
+        ),
+        (
+            &conv3d,
+            "ConvTranspose3d(4, 2, kernel_size=(2, 2, 2), stride=(2, 2, 2), output_padding=(1, 1, 1))",
+        ),
+        (
+            &norm1d,
+            "BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)",
+        ),
+        (
+            &norm2d,
+            "BatchNorm2d(4, eps=0.001, momentum=0.01, affine=True, bias=True, track_running_stats=True)",
+        ),
+        (
+            &norm3d,
+            "BatchNorm3d(2, eps=1.5e-07, momentum=0.1, affine=True, bias=True, track_running_stats=True)",
+        ),
+        (&rows, "LayerNorm((5,), eps=1e-05, elementwise_affine=True, bias=True)"),
+        (&maps, "LayerNorm((3, 4), eps=1e-05, elementwise_affine=True, bias=True)"),
+        (&groups, "GroupNorm(2, 4, eps=1e-05, affine=True, bias=True)"),
+        (
+            &MaxPool::new(&at, PoolSpec::new([2])),
+            "MaxPool1d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)",
+        ),
+        (
+            &MaxPool::new(&at, odd),
+            "MaxPool2d(kernel_size=(3, 2), stride=(2, 1), padding=1, dilation=2, ceil_mode=True)",
+        ),
+        (
+            &AvgPool::new(&at, PoolSpec::new([2])),
+            "AvgPool1d(kernel_size=(2,), stride=(2,), padding=(0,))",
+        ),
+        (
+            &AvgPool::new(&at, PoolSpec::new([3; 2]).stride([2; 2]).padding([1; 2])),
+            "AvgPool2d(kernel_size=3, stride=2, padding=1)",
+        ),
+        (
+            &AvgPool::new(&at, PoolSpec::new([1, 2, 2])),
+            "AvgPool3d(kernel_size=(1, 2, 2), stride=(1, 2, 2), padding=0)",
+        ),
+        (&AdaptiveAvgPool::new(&at, [3]), "AdaptiveAvgPool1d(output_size=3)"),
+        (&AdaptiveMaxPool::new(&at, [1, 1]), "AdaptiveMaxPool2d(output_size=(1, 1))"),
+        (&Dropout::new(&at, 0.25)?, "Dropout(p=0.25, inplace=False)"),
+        (&Flatten::new(&at), "Flatten(start_dim=1, end_dim=-1)"),
+        (&linear, "Linear(in_features=4, out_features=2, bias=False)"),
+        (&activation(Function::Relu), "ReLU()"),
+        (&activation(Function::LeakyRelu(0.1)), "LeakyReLU(negative_slope=0.1)"),
+        (&activation(Function::Elu(1.0)), "ELU(alpha=1.0)"),
+        (&activation(Function::Gelu), "GELU(approximate='none')"),
+        (&activation(Function::Silu), "SiLU()"),
+        (&activation(Function::Sigmoid), "Sigmoid()"),
+        (&activation(Function::Softplus), "Softplus(beta=1.0)"),
+        (&activation(Function::LogSoftmax(1)), "LogSoftmax(dim=1)"),
+    ];
+    for (layer, printed) in layers {
+        assert_eq!(layer.tree(), printed);
+    }
+    Ok(())
+}

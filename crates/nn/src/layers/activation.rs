@@ -2,6 +2,7 @@
 
 use striate_tensor::{Float, Result, Tensor};
 
+use super::python::float;
 use crate::{Init, Module, Pass};
 
 /// Which function an [`Activation`] applies.
@@ -67,8 +68,10 @@ impl<T: Float> Module<T> for Activation {
 
     fn settings(&self) -> String {
         match self.function {
-            Function::LeakyRelu(slope) => format!("negative_slope={slope}"),
-            Function::Elu(alpha) => format!("alpha={alpha}"),
+            Function::LeakyRelu(slope) => format!("negative_slope={}", float(slope)),
+            Function::Elu(alpha) => format!("alpha={}", float(alpha)),
+            Function::Gelu => "approximate='none'".into(),
+            Function::Softplus => "beta=1.0".into(),
             Function::LogSoftmax(axis) => format!("dim={axis}"),
             _ => String::new(),
         }

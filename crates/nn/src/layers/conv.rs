@@ -3,6 +3,7 @@
 use striate_tensor::ops::PadMode;
 use striate_tensor::{ConvSpec, Error, Float, Result, Tensor};
 
+use super::python::tuple;
 use crate::{Init, Module, Parameter, Pass};
 
 /// A convolution over one axis.
@@ -92,15 +93,6 @@ fn weight_shape<const N: usize>(
     Ok(shape)
 }
 
-/// `(3, 3)`, as Python prints a tuple.
-fn tuple<const N: usize>(values: [usize; N]) -> String {
-    let values: Vec<String> = values.iter().map(usize::to_string).collect();
-    match &values[..] {
-        [value] => format!("({value},)"),
-        values => format!("({})", values.join(", ")),
-    }
-}
-
 /// The settings that differ from their defaults, as PyTorch prints them.
 fn settings<const N: usize>(
     [inputs, outputs]: [usize; 2],
@@ -109,21 +101,21 @@ fn settings<const N: usize>(
 ) -> String {
     let mut text = format!(
         "{inputs}, {outputs}, kernel_size={}, stride={}",
-        tuple(spec.kernel),
-        tuple(spec.stride)
+        tuple(&spec.kernel),
+        tuple(&spec.stride)
     );
     let mut add = |name: &str, value: String| text += &format!(", {name}={value}");
     let [before, after] = [0, 1].map(|side| spec.padding.map(|sides| sides[side]));
     if before != after {
-        add("padding", format!("{} to {}", tuple(before), tuple(after)));
+        add("padding", format!("{} to {}", tuple(&before), tuple(&after)));
     } else if before != [0; N] {
-        add("padding", tuple(before));
+        add("padding", tuple(&before));
     }
     if spec.dilation != [1; N] {
-        add("dilation", tuple(spec.dilation));
+        add("dilation", tuple(&spec.dilation));
     }
     if spec.output_padding != [0; N] {
-        add("output_padding", tuple(spec.output_padding));
+        add("output_padding", tuple(&spec.output_padding));
     }
     if spec.groups != 1 {
         add("groups", spec.groups.to_string());
@@ -148,7 +140,10 @@ impl<const N: usize, T: Float> Module<T> for Conv<N, T> {
         let text = settings([inputs * self.spec.groups, outputs], &self.spec, self.bias.is_some());
         match self.padding_mode {
             PadMode::Zeros => text,
-            mode => format!("{text}, padding_mode={mode:?}").to_lowercase(),
+            mode => {
+                let mode = format!("{mode:?}").to_lowercase();
+                format!("{text}, padding_mode={mode}")
+            }
         }
     }
 

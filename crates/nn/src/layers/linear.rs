@@ -2,6 +2,7 @@
 
 use striate_tensor::{Error, Float, Result, Tensor};
 
+use super::python::boolean;
 use crate::{Init, Module, Parameter, Pass};
 
 /// `y = x W^T + b`: `[.., inputs]` to `[.., outputs]`.
@@ -42,7 +43,7 @@ impl<T: Float> Module<T> for Linear<T> {
 
     fn settings(&self) -> String {
         let [outputs, inputs] = [self.weight.shape()[0], self.weight.shape()[1]];
-        let bias = if self.bias.is_some() { "True" } else { "False" };
+        let bias = boolean(self.bias.is_some());
         format!("in_features={inputs}, out_features={outputs}, bias={bias}")
     }
 

@@ -10,6 +10,7 @@ mod dropout;
 mod linear;
 mod norm;
 mod pool;
+mod python;
 
 pub use activation::{Activation, Function};
 pub use container::{Residual, Sequential};

@@ -3,6 +3,7 @@
 use striate_tensor::ops::{Moments, Normalization};
 use striate_tensor::{Error, Float, Result, Tensor};
 
+use super::python::{float, tuple};
 use crate::{Distribution, Init, Mode, Module, Parameter, Pass, RunningValue};
 
 /// Batch normalisation of `[batch, channels]` or `[batch, channels, length]`.
@@ -98,12 +99,6 @@ impl<const N: usize, T: Float> BatchNorm<N, T> {
 
     /// Moves the running moments towards the batch's.
     fn follow(&self, moments: &Moments<T>, count: usize) -> Result<()> {
-        if count == 1 {
-            return Err(Error::shape(
-                format!("batch_norm{N}d"),
-                "expected more than one value a channel in training",
-            ));
-        }
         self.batches.set(&(self.batches.tensor() + 1.0)?)?;
         if count == 0 {
             // An empty batch says nothing of the moments; like PyTorch's, it counts as one.
@@ -136,8 +131,11 @@ impl<const N: usize, T: Float> Module<T> for BatchNorm<N, T> {
     }
 
     fn settings(&self) -> String {
-        let (eps, momentum) = (self.eps, self.momentum);
-        format!("{}, eps={eps:e}, momentum={momentum}", self.weight.len())
+        let [eps, momentum] = [self.eps, self.momentum].map(float);
+        let channels = self.weight.len();
+        format!(
+            "{channels}, eps={eps}, momentum={momentum}, affine=True, bias=True, track_running_stats=True"
+        )
     }
 
     fn own_parameters(&self) -> Vec<&Parameter<T>> {
@@ -187,7 +185,8 @@ impl<T: Float> Module<T> for LayerNorm<T> {
     }
 
     fn settings(&self) -> String {
-        format!("{:?}, eps={EPS:e}", self.weight.shape())
+        let shape = tuple(self.weight.shape());
+        format!("{shape}, eps={}, elementwise_affine=True, bias=True", float(EPS))
     }
 
     fn own_parameters(&self) -> Vec<&Parameter<T>> {
@@ -233,7 +232,8 @@ impl<T: Float> Module<T> for GroupNorm<T> {
     }
 
     fn settings(&self) -> String {
-        format!("{}, {}, eps={EPS:e}", self.groups, self.weight.len())
+        let channels = self.weight.len();
+        format!("{}, {channels}, eps={}, affine=True, bias=True", self.groups, float(EPS))
     }
 
     fn own_parameters(&self) -> Vec<&Parameter<T>> {

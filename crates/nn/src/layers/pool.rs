@@ -2,6 +2,7 @@
 
 use striate_tensor::{Float, PoolSpec, Result, Tensor};
 
+use super::python::{boolean, one_or_tuple, tuple};
 use crate::{Init, Module, Pass};
 
 /// Defines a layer that holds one setting and applies one operation.
@@ -42,26 +43,36 @@ macro_rules! pooling {
     };
 }
 
-fn describe<const N: usize>(spec: &PoolSpec<N>) -> String {
+fn describe_max<const N: usize>(spec: &PoolSpec<N>) -> String {
+    let [kernel, stride, padding, dilation] =
+        [spec.kernel, spec.stride, spec.padding, spec.dilation].map(|sizes| one_or_tuple(&sizes));
+    let ceil_mode = boolean(spec.ceil_mode);
     format!(
-        "kernel_size={:?}, stride={:?}, padding={:?}, dilation={:?}, ceil_mode={}",
-        spec.kernel, spec.stride, spec.padding, spec.dilation, spec.ceil_mode
+        "kernel_size={kernel}, stride={stride}, padding={padding}, dilation={dilation}, ceil_mode={ceil_mode}"
     )
 }
 
+fn describe_average<const N: usize>(spec: &PoolSpec<N>) -> String {
+    let text = if N == 1 { tuple } else { one_or_tuple };
+    let [kernel, stride, padding] =
+        [spec.kernel, spec.stride, spec.padding].map(|sizes| text(&sizes));
+    format!("kernel_size={kernel}, stride={stride}, padding={padding}")
+}
+
 fn describe_output<const N: usize>(output: &[usize; N]) -> String {
-    format!("output_size={output:?}")
+    let text = if N == 1 { one_or_tuple } else { tuple };
+    format!("output_size={}", text(output))
 }
 
 pooling! {
     /// The maximum of each window.
     MaxPool, spec: PoolSpec<N>, ["MaxPool1d", "MaxPool2d", "MaxPool3d"],
-    |x, spec| x.max_pool(spec), describe
+    |x, spec| x.max_pool(spec), describe_max
 }
 pooling! {
     /// The mean of each window.
     AvgPool, spec: PoolSpec<N>, ["AvgPool1d", "AvgPool2d", "AvgPool3d"],
-    |x, spec| x.avg_pool(spec), describe
+    |x, spec| x.avg_pool(spec), describe_average
 }
 pooling! {
     /// The maximum of each of a given number of parts.
