@@ -4,6 +4,7 @@ mod bench;
 mod cifar;
 mod damage;
 mod explain;
+mod disk;
 mod photos;
 mod pictures;
 mod pooling;
