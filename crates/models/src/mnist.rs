@@ -100,7 +100,7 @@ impl<T: Float> Module<T> for MnistCnn<T> {
 /// Seven 3x3 convolutions down to one pixel; returns log-probabilities.
 ///
 /// As published, a ReLU follows every convolution, the last included: logits below zero are cut off, and a class
-/// whose logit starts below zero on every image never gets a gradient. Without it the network trains.
+/// whose logit starts below zero on every image gets no gradient of its own. Without it the network trains.
 pub struct MnistNet<T: Float = f32> {
     init: Init,
     convolutions: Vec<Conv2d<T>>,
