@@ -98,7 +98,8 @@ impl<T: Float> Tensor<T> {
     }
 
     /// `-(t ln p + (1 - t) ln (1 - p))` for probabilities; as in PyTorch, each logarithm is at least -100, and the
-    /// gradient `(p - t) / (p (1 - p))` has a denominator of at least 1e-12. Fails on a number outside `[0, 1]`, for which it
+    /// gradient `(p - t) / (p (1 - p))` has a denominator of at least 1e-12; that
+    /// of the target is not limited. Fails on a number outside `[0, 1]`, for which it
     /// waits for the device.
     pub fn bce(&self, target: &Self, reduction: Reduction) -> Result<Self> {
         self.expect_shape("bce", target)?;
@@ -110,7 +111,7 @@ impl<T: Float> Tensor<T> {
         let loss = loss.record("bce", &[self, target], move |grad, needs| {
             let spread = || (&p * (1.0 - &p)?)?.clamp(f64::from(1e-12f32), f64::MAX);
             let input = || grad * ((&p - &t)? / spread()?)?;
-            let target = || grad * (&miss - &hit)?;
+            let target = || grad * ((1.0 - &p)?.ln()? - p.ln()?)?;
             Ok(vec![needs[0].then(input).transpose()?, needs[1].then(target).transpose()?])
         });
         reduce(&loss, reduction)
