@@ -12,11 +12,13 @@ mod composed;
 use card::card;
 use common::hash_tensor;
 use composed::Composed;
+use striate::conv::ConvShape;
 use striate::tensor::backend::{
-    AxisShape, Binary, ChannelAffine, Kernels, Reduce, Saved, Storage, Unary, Update, View,
+    AxisShape, Binary, ChannelAffine, Finish, Kernels, MatmulShape, Reduce, Saved, Storage, Unary,
+    Update, View,
 };
 use striate::tensor::random::{Key, Purpose};
-use striate::tensor::{Device, Float, Layout, Result};
+use striate::tensor::{ConvSpec, Device, Float, Layout, Result};
 
 /// The last is cut into pieces, the one before has rows too short for a fused kernel.
 const SHAPES: [[usize; 3]; 6] =
@@ -110,6 +112,81 @@ fn channel_kernels() {
             results.push(i.kernels.channel_combine(&norm, inputs, coefficients)?);
         }
         Ok(results)
+    });
+}
+
+/// `[m, k] . [k, n]`, one of them.
+fn product([m, k, n]: [usize; 3]) -> MatmulShape {
+    MatmulShape {
+        batch: 1,
+        m,
+        k,
+        n,
+        transpose_left: false,
+        transpose_right: false,
+        share_left: false,
+        share_right: false,
+    }
+}
+
+/// A bias or none, and a ReLU or none, of which one there is.
+fn finishes<T: Float>(bias: &Storage<T>) -> [Finish<'_, T>; 3] {
+    [(None, true), (Some(bias), false), (Some(bias), true)]
+        .map(|(bias, relu)| Finish { bias, relu })
+}
+
+#[test]
+fn products_with_a_bias_and_a_relu() {
+    compare!(|i| {
+        let AxisShape { outer, axis, inner } = i.shape;
+        let problem = MatmulShape { transpose_right: true, ..product([outer, axis, inner]) };
+        let operands = [&i.stored("left", outer * axis), &i.stored("right", axis * inner)];
+        let run = |finish| i.kernels.matmul_then(&problem, operands, finish);
+        finishes(&i.stored("bias", inner)).into_iter().map(run).collect()
+    });
+}
+
+/// A deep sum of few results is cut in parts, and what follows the sum must wait for all of them.
+#[test]
+fn a_card_ends_the_whole_sum_and_not_its_parts() {
+    let Some(card) = card(striate_cuda::checked) else { return };
+    let kernels = <f32 as Float>::kernels(card.backend());
+    let stored = |name: &str, len| {
+        let numbers = hash_tensor::<f32>(name, [len]).to_vec().unwrap();
+        kernels.upload(striate::conv::Buffer::from_slice(&numbers)).unwrap()
+    };
+    let [m, k, n] = [3, 1100, 5];
+    let (problem, bias) = (product([m, k, n]), stored("bias", n));
+    let operands = [&stored("left", m * k), &stored("right", k * n)];
+    let sums = kernels.matmul(&problem, operands[0], operands[1]).unwrap();
+    let sums = kernels.download(&sums).unwrap().to_vec();
+    let bias_at = kernels.download(&bias).unwrap().to_vec();
+    for finish in finishes(&bias) {
+        let found = kernels.matmul_then(&problem, operands, finish).unwrap();
+        let found = kernels.download(&found).unwrap().to_vec();
+        for (at, (found, sum)) in found.iter().zip(&sums).enumerate() {
+            let sum = if finish.bias.is_some() { sum + bias_at[at % n] } else { *sum };
+            let expected = if finish.relu { sum.max(0.0) } else { sum };
+            // Five parts and a bias in another order, all terms below one.
+            let allowed = 6.0 * f32::EPSILON * k as f32;
+            assert!((found - expected).abs() <= allowed, "at {at}: {found}, {expected}");
+        }
+    }
+}
+
+/// Channels of which a card makes tiles, and few of which it makes none.
+#[test]
+fn convolutions_with_a_relu() {
+    compare!(|i| {
+        let AxisShape { outer, axis, inner } = i.shape;
+        let (input, weight) = ([outer, axis, inner], [6, axis, 3]);
+        let spec = ConvSpec::new([3]).padding([1]);
+        let shape = ConvShape::conv(&spec, &input, &weight).unwrap();
+        let [x, w] = [("x", shape.input_len()), ("w", shape.weight_len())]
+            .map(|(name, len)| i.stored(name, len));
+        let bias = i.stored("bias", 6);
+        let with = i.kernels.conv_relu(&shape, &x, &w, Some(&bias))?;
+        Ok(vec![with, i.kernels.conv_relu(&shape, &x, &w, None)?])
     });
 }
 

@@ -5,7 +5,7 @@ use striate::tensor::ConvSpec;
 use crate::registry::{Entry, any, case, entry, zeros};
 
 pub fn entries() -> Vec<Entry> {
-    vec![direct(), transposed()]
+    vec![direct(), rectified(), transposed()]
 }
 
 fn direct() -> Entry {
@@ -99,6 +99,28 @@ fn direct() -> Entry {
     .refuses(
         |d| zeros([1, 1, 5], d).conv(&zeros([1, 1, 3], d), None, &ConvSpec::new([3]).stride([0])),
         "conv1d: stride must be at least 1, got [0]",
+    )
+}
+
+fn rectified() -> Entry {
+    entry(
+        "conv_relu",
+        [
+            case!("conv1d_relu without bias", [any([2, 2, 7]), any([3, 2, 3])], |x| {
+                x[0].conv_relu(&x[1], None, &ConvSpec::new([3]))
+            }),
+            case!("conv2d_relu", [any([2, 3, 5, 6]), any([8, 3, 3, 3]), any([8])], |x| {
+                x[0].conv_relu(&x[1], Some(&x[2]), &ConvSpec::new([3, 3]).padding([1, 1]))
+            }),
+            case!("conv2d_relu depthwise", [any([2, 3, 5, 5]), any([3, 1, 3, 3]), any([3])], |x| {
+                let spec = ConvSpec::new([3, 3]).padding([1, 1]).stride([2, 2]).groups(3);
+                x[0].conv_relu(&x[1], Some(&x[2]), &spec)
+            }),
+        ],
+    )
+    .refuses(
+        |d| zeros([1, 3, 5], d).conv_relu(&zeros([4, 2, 3], d), None, &ConvSpec::new([3])),
+        "conv1d: weight expects 2 input channels, input is [1, 3, 5]",
     )
 }
 

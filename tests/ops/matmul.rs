@@ -56,5 +56,20 @@ pub fn entries() -> Vec<Entry> {
             |d| zeros([5, 3], d).linear(&zeros([2, 3], d), Some(&zeros([3], d))),
             "linear: expected a bias of shape [2], got [3]",
         ),
+        entry(
+            "linear_relu",
+            [
+                case!("linear_relu", [any([5, 3]), any([4, 3]), any([4])], |x| {
+                    x[0].linear_relu(&x[1], Some(&x[2]))
+                }),
+                case!("linear_relu without bias", [any([2, 4, 3]), any([2, 3])], |x| {
+                    x[0].linear_relu(&x[1], None)
+                }),
+            ],
+        )
+        .refuses(
+            |d| zeros([5, 3], d).linear_relu(&zeros([2, 4], d), None),
+            "linear: weight [2, 4] expects inputs of 4 features, input is [5, 3]",
+        ),
     ]
 }

@@ -10,6 +10,7 @@ use striate_tensor::backend::Storage;
 
 use crate::backend::Cuda;
 use crate::card::{Arg, THREADS};
+use crate::matmul::Epilogue;
 use crate::memory::address;
 
 /// The most taps, summed over the axes, for which the tiled kernels have bits.
@@ -24,9 +25,6 @@ const TILED: usize = 128;
 const BLOCKS: usize = 528;
 /// The fewest positions of a part.
 const SHORTEST_PART: usize = 256;
-/// What a result is at least, as a signed integer: no limit.
-pub(crate) const NO_FLOOR: Arg = Arg::Signed(i32::MIN);
-
 /// What every kernel of `conv.ptx` and `conv_weight.ptx` is told; its head describes the parts.
 struct Map {
     batch: usize,
@@ -161,17 +159,24 @@ impl Map {
 }
 
 impl Cuda {
-    /// Runs a map of a forward pass or of an input gradient: input, weight, bias or null, output.
-    fn gather(&self, map: &Map, [input, weight, bias, output]: [u64; 4]) -> Result<()> {
+    /// Runs a map of a forward pass or of an input gradient: input, weight, output.
+    fn gather(
+        &self,
+        map: &Map,
+        [input, weight, output]: [u64; 3],
+        epilogue: Epilogue,
+    ) -> Result<()> {
+        let bias = epilogue.row_bias;
         if map.is_direct() {
-            let args = [map.args(&[input, weight, bias, output]), vec![NO_FLOOR]].concat();
+            let args = [map.args(&[input, weight, bias, output]), vec![epilogue.floor()]].concat();
             let grid = [map.positions().div_ceil(THREADS), map.groups * map.rows, 1];
             return self.card.launch("conv_direct", grid, THREADS, &args);
         }
         let packed = self.card.alloc(map.groups * map.packed_len(), size_of::<f32>())?;
         let grid = [map.packed_len().div_ceil(THREADS), map.groups, 1];
         self.card.launch("conv_pack", grid, THREADS, &map.args(&[weight, packed.address]))?;
-        let args = [map.args(&[input, packed.address, bias, output]), vec![NO_FLOOR]].concat();
+        let operands = [input, packed.address, bias, output];
+        let args = [map.args(&operands), vec![epilogue.floor()]].concat();
         let tiles = map.rows.div_ceil(TILE[0]) * map.positions().div_ceil(TILE[1]);
         self.card.launch("conv", [tiles, map.groups, 1], TILED, &args)
     }
@@ -180,11 +185,11 @@ impl Cuda {
         &self,
         shape: &ConvShape,
         [input, weight]: [&Storage<f32>; 2],
-        bias: Option<&Storage<f32>>,
+        (bias, relu): (Option<&Storage<f32>>, bool),
     ) -> Result<Storage<f32>> {
-        let bias = bias.map_or(Ok(0), address)?;
+        let epilogue = Epilogue { row_bias: bias.map_or(Ok(0), address)?, col_bias: 0, relu };
         self.output(shape.output_len(), |out| {
-            self.gather(&Map::forward(shape), [address(input)?, address(weight)?, bias, out])
+            self.gather(&Map::forward(shape), [address(input)?, address(weight)?, out], epilogue)
         })
     }
 
@@ -196,7 +201,8 @@ impl Cuda {
         let operands = [address(grad)?, address(weight)?];
         self.output(shape.input_len(), |out| {
             let [grad, weight] = operands;
-            Map::gradients(shape).try_for_each(|map| self.gather(&map, [grad, weight, 0, out]))
+            let mut maps = Map::gradients(shape);
+            maps.try_for_each(|map| self.gather(&map, [grad, weight, out], Epilogue::default()))
         })
     }
 
@@ -222,15 +228,7 @@ impl Cuda {
             let sums = self.card.alloc(parts * len, size_of::<f32>())?;
             let args = [map.args(&[input, grad, sums.address]), vec![chunk.into()]].concat();
             self.card.launch("conv_weight", [tiles, parts, map.groups], TILED, &args)?;
-            self.add_parts(sums.address, out, [parts, 1, len])
+            self.add_parts([sums.address, out], parts, [1, 1, len], Epilogue::default())
         })
-    }
-
-    /// Adds the parts of `m` rows of `n` sums in their order.
-    pub(crate) fn add_parts(&self, parts: u64, out: u64, [count, m, n]: [usize; 3]) -> Result<()> {
-        let mut args: Vec<Arg> = [parts, out, 0, 0].map(Arg::from).to_vec();
-        args.extend([m * n, count, m, n].map(Arg::from));
-        args.push(NO_FLOOR);
-        self.card.each("reduce", m * n, &args)
     }
 }

@@ -2,7 +2,7 @@
 
 use striate_conv::{ConvShape, PoolShape};
 use striate_tensor::backend::{
-    AxisShape, Binary, ChannelAffine, Compare, Extreme, Kernels, MatmulShape, Pick, Reduce,
+    AxisShape, Binary, ChannelAffine, Compare, Extreme, Finish, Kernels, MatmulShape, Pick, Reduce,
     Storage, Unary, Update, View,
 };
 use striate_tensor::random::{Key, Philox};
@@ -10,7 +10,7 @@ use striate_tensor::{Element, Layout, Result};
 
 use crate::backend::Cuda;
 use crate::card::Arg;
-use crate::conv::NO_FLOOR;
+use crate::matmul::Epilogue;
 use crate::memory::address;
 use crate::views::walk;
 
@@ -18,8 +18,6 @@ type Store = Storage<f32>;
 
 /// The code of a sum in `zip`.
 const ADD: usize = 0;
-/// Blocks of a matrix product that fill the largest cards, two on each of 132 multiprocessors.
-const BLOCKS: usize = 264;
 
 /// A function of one argument as `elementwise.ptx` knows it: code, p, q.
 type Function = (usize, f64, f64);
@@ -190,39 +188,17 @@ impl Kernels<f32> for Cuda {
     }
 
     fn matmul(&self, shape: &MatmulShape, left: &Store, right: &Store) -> Result<Store> {
-        let MatmulShape { batch, m, k, n, .. } = *shape;
-        let len = batch * m * n;
-        self.output(len, |out| {
-            let tiles = m.div_ceil(128) * n.div_ceil(128) * batch;
-            // A deep sum over few tiles is cut in parts until they fill the card.
-            let most = BLOCKS.div_ceil(tiles);
-            let chunk = k.div_ceil(most).max(256).next_multiple_of(8);
-            let parts = k.div_ceil(chunk).max(1);
-            let [a, b] = [address(left)?, address(right)?];
-            let strides = |transposed: bool, rows: usize, columns: usize| {
-                if transposed { [1, rows] } else { [columns, 1] }
-            };
-            let launch = |to: u64| {
-                let mut args: Vec<Arg> = [a, b, to, 0, 0].map(Arg::from).to_vec();
-                args.extend([m, n, k].map(Arg::from));
-                args.extend(strides(shape.transpose_left, m, k).map(Arg::from));
-                args.extend(strides(shape.transpose_right, k, n).map(Arg::from));
-                let shared = |shared: bool, len: usize| if shared { 0 } else { len as u64 };
-                args.extend(
-                    [shared(shape.share_left, m * k), shared(shape.share_right, k * n)]
-                        .map(Arg::from),
-                );
-                args.extend([batch, chunk].map(Arg::from));
-                args.push(NO_FLOOR);
-                self.card.launch("gemm", [tiles, parts, 1], 256, &args)
-            };
-            if parts == 1 {
-                return launch(out);
-            }
-            let sums = self.card.alloc(parts * len, size_of::<f32>())?;
-            launch(sums.address)?;
-            self.add_parts(sums.address, out, [parts, 1, len])
-        })
+        self.product(shape, [left, right], Epilogue::default())
+    }
+
+    fn matmul_then(
+        &self,
+        shape: &MatmulShape,
+        operands: [&Store; 2],
+        Finish { bias, relu }: Finish<f32>,
+    ) -> Result<Store> {
+        let col_bias = bias.map_or(Ok(0), address)?;
+        self.product(shape, operands, Epilogue { row_bias: 0, col_bias, relu })
     }
 
     fn pick_gradient(&self, pick: &Pick, grad: &Store, index: &Storage<i64>) -> Result<Store> {
@@ -244,7 +220,17 @@ impl Kernels<f32> for Cuda {
         weight: &Store,
         bias: Option<&Store>,
     ) -> Result<Store> {
-        self.conv_forward(shape, [input, weight], bias)
+        self.conv_forward(shape, [input, weight], (bias, false))
+    }
+
+    fn conv_relu(
+        &self,
+        shape: &ConvShape,
+        input: &Store,
+        weight: &Store,
+        bias: Option<&Store>,
+    ) -> Result<Store> {
+        self.conv_forward(shape, [input, weight], (bias, true))
     }
 
     fn conv_input_gradient(

@@ -21,6 +21,7 @@ mod backend;
 mod card;
 mod conv;
 mod kernels;
+mod matmul;
 mod memory;
 mod norm;
 mod optim;

@@ -5,6 +5,7 @@ use striate_tensor::backend::{AxisShape, ChannelAffine, Storage};
 
 use crate::backend::Cuda;
 use crate::card::{Arg, THREADS};
+use crate::matmul::Epilogue;
 use crate::memory::address;
 use crate::reduce::BLOCKS;
 
@@ -81,7 +82,9 @@ impl Cuda {
             return Ok((sum, product));
         }
         let total = |of: &Store| {
-            self.output(axis, |out| self.add_parts(address(of)?, out, [parts, 1, axis]))
+            self.output(axis, |out| {
+                self.add_parts([address(of)?, out], parts, [1, 1, axis], Epilogue::default())
+            })
         };
         Ok((total(&sum)?, total(&product)?))
     }

@@ -7,6 +7,9 @@
 //! | --- | --- |
 //! | ReLU, max pooling | max pooling, ReLU: the same numbers, and the ReLU meets a fraction of them |
 //! | batch norm, ReLU | one sweep, forward and backward ([`Module::compute_relu`]) |
+//! | convolution or linear layer, ReLU | one kernel where the device has it, which a card does |
+//!
+//! A convolution whose ReLU stands before a pooling keeps to the first row.
 //!
 //! The results agree to rounding. [`Pass::fused`] switches it off, and so do hooks, which want to see what every
 //! layer computes.

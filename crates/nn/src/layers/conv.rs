@@ -19,6 +19,10 @@ pub type ConvTranspose2d<T = f32> = ConvTranspose<2, T>;
 /// A transposed convolution over three axes.
 pub type ConvTranspose3d<T = f32> = ConvTranspose<3, T>;
 
+/// [`Tensor::conv`] or [`Tensor::conv_relu`].
+type Map<const N: usize, T> =
+    fn(&Tensor<T>, &Tensor<T>, Option<&Tensor<T>>, &ConvSpec<N>) -> Result<Tensor<T>>;
+
 /// A convolution over `N` axes with a bias: `[batch, in, sizes..]` to `[batch, out, sizes..]`.
 ///
 /// ```
@@ -69,6 +73,18 @@ impl<const N: usize, T: Float> Conv<N, T> {
     /// The weight, `[out, in / groups, kernel..]`.
     pub fn weight(&self) -> &Parameter<T> {
         &self.weight
+    }
+
+    fn compute_by(&self, map: Map<N, T>, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
+        let weight = self.weight.value(pass, x)?;
+        let bias = self.bias.as_ref().map(|bias| bias.value(pass, x)).transpose()?;
+        match self.padding_mode {
+            PadMode::Zeros => map(x, &weight, bias.as_ref(), &self.spec),
+            mode => {
+                let (x, inner) = (x.pad(&self.spec.padding, mode)?, self.spec.padding([0; N]));
+                map(&x, &weight, bias.as_ref(), &inner)
+            }
+        }
     }
 }
 
@@ -152,15 +168,11 @@ impl<const N: usize, T: Float> Module<T> for Conv<N, T> {
     }
 
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
-        let weight = self.weight.value(pass, x)?;
-        let bias = self.bias.as_ref().map(|bias| bias.value(pass, x)).transpose()?;
-        match self.padding_mode {
-            PadMode::Zeros => x.conv(&weight, bias.as_ref(), &self.spec),
-            mode => {
-                let inner = self.spec.padding([0; N]);
-                x.pad(&self.spec.padding, mode)?.conv(&weight, bias.as_ref(), &inner)
-            }
-        }
+        self.compute_by(Tensor::conv, x, pass)
+    }
+
+    fn compute_relu(&self, x: &Tensor<T>, pass: &Pass<T>) -> Option<Result<Tensor<T>>> {
+        Some(self.compute_by(Tensor::conv_relu, x, pass))
     }
 }
 

@@ -5,6 +5,9 @@ use striate_tensor::{Error, Float, Result, Tensor};
 use super::python::boolean;
 use crate::{Init, Module, Parameter, Pass};
 
+/// [`Tensor::linear`] or [`Tensor::linear_relu`].
+type Map<T> = fn(&Tensor<T>, &Tensor<T>, Option<&Tensor<T>>) -> Result<Tensor<T>>;
+
 /// `y = x W^T + b`: `[.., inputs]` to `[.., outputs]`.
 #[derive(Debug)]
 pub struct Linear<T: Float = f32> {
@@ -30,6 +33,11 @@ impl<T: Float> Linear<T> {
     pub fn without_bias(self) -> Self {
         Linear { bias: None, ..self }
     }
+
+    fn compute_by(&self, map: Map<T>, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
+        let bias = self.bias.as_ref().map(|bias| bias.value(pass, x)).transpose()?;
+        map(x, &self.weight.value(pass, x)?, bias.as_ref())
+    }
 }
 
 impl<T: Float> Module<T> for Linear<T> {
@@ -52,8 +60,11 @@ impl<T: Float> Module<T> for Linear<T> {
     }
 
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
-        let bias = self.bias.as_ref().map(|bias| bias.value(pass, x)).transpose()?;
-        x.linear(&self.weight.value(pass, x)?, bias.as_ref())
+        self.compute_by(Tensor::linear, x, pass)
+    }
+
+    fn compute_relu(&self, x: &Tensor<T>, pass: &Pass<T>) -> Option<Result<Tensor<T>>> {
+        Some(self.compute_by(Tensor::linear_relu, x, pass))
     }
 }
 

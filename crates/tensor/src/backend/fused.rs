@@ -2,7 +2,8 @@
 //! and what an override is tested against.
 
 use super::{
-    AxisShape, Binary, ChannelAffine, Kernels, Reduce, Storage, Unary, Update, View, room,
+    AxisShape, Binary, ChannelAffine, Finish, Kernels, MatmulShape, Reduce, Storage, Unary, Update,
+    View, room,
 };
 use crate::{Float, Layout, Result};
 
@@ -38,6 +39,20 @@ fn scale<T: Float, K: Kernels<T> + ?Sized>(
     scale: f64,
 ) -> Result<Storage<T>> {
     kernels.unary(Unary::Affine { scale, shift: 0.0 }, x)
+}
+
+pub(super) fn matmul_then<T: Float, K: Kernels<T> + ?Sized>(
+    kernels: &K,
+    shape: &MatmulShape,
+    [left, right]: [&Storage<T>; 2],
+    Finish { bias, relu }: Finish<T>,
+) -> Result<Storage<T>> {
+    let mut y = kernels.matmul(shape, left, right)?;
+    if let Some(bias) = bias {
+        let seen = AxisShape { outer: shape.batch * shape.m, axis: shape.n, inner: 1 };
+        y = broadcast(kernels, Binary::Add, (&y, seen), bias, ALONG_AXIS)?;
+    }
+    if relu { kernels.unary(Unary::Relu, &y) } else { Ok(y) }
 }
 
 pub(super) fn accumulate<T: Float, K: Kernels<T> + ?Sized>(

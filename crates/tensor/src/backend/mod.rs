@@ -203,6 +203,15 @@ pub struct MatmulShape {
     pub share_right: bool,
 }
 
+/// What is done to the results of a matrix product.
+#[derive(Debug, Clone, Copy)]
+pub struct Finish<'a, T> {
+    /// One number for each column, to be added to it.
+    pub bias: Option<&'a Storage<T>>,
+    /// Whether `max(y, 0)` follows.
+    pub relu: bool,
+}
+
 /// What a normalisation does to each channel of `[outer, channel, inner]`:
 /// `y = scale[c] (x - center[c]) + shift[c]`, and `max(y, 0)` if there is a ReLU behind it. The centre is subtracted first:
 /// `scale x + (shift - scale center)` would cancel where a mean is large beside its deviation.
@@ -326,6 +335,25 @@ pub trait Kernels<T: Float>: Memory<T> {
     /// The adjoint of [`Kernels::unfold`] (col2im).
     fn fold(&self, shape: &ConvShape, columns: &Storage<T>) -> Result<Storage<T>>;
 
+    /// [`Kernels::conv`], then `max(y, 0)`.
+    fn conv_relu(
+        &self,
+        shape: &ConvShape,
+        input: &Storage<T>,
+        weight: &Storage<T>,
+        bias: Option<&Storage<T>>,
+    ) -> Result<Storage<T>> {
+        self.unary(Unary::Relu, &self.conv(shape, input, weight, bias)?)
+    }
+    /// [`Kernels::matmul`], then what `finish` says.
+    fn matmul_then(
+        &self,
+        shape: &MatmulShape,
+        [left, right]: [&Storage<T>; 2],
+        finish: Finish<T>,
+    ) -> Result<Storage<T>> {
+        fused::matmul_then(self, shape, [left, right], finish)
+    }
     /// `target += source`, in place where nobody else holds the target.
     fn accumulate(&self, target: &mut Storage<T>, source: &Storage<T>) -> Result<()> {
         fused::accumulate(self, target, source)

@@ -13,6 +13,7 @@
 
 use striate_conv::ConvShape;
 
+use crate::backend::Unary;
 use crate::error::GeometryContext;
 use crate::{ConvSpec, Error, Float, Result, Shape, Tensor};
 
@@ -33,12 +34,29 @@ fn check_operands<T: Float>(
     (bias, channels): (Option<&Tensor<T>>, usize),
 ) -> Result<()> {
     x.expect_device(op, weight)?;
+    check_bias(op, x, bias, channels)
+}
+
+/// Fails unless a bias has one number for each channel and lies where `x` does.
+pub(super) fn check_bias<T: Float>(
+    op: &str,
+    x: &Tensor<T>,
+    bias: Option<&Tensor<T>>,
+    channels: usize,
+) -> Result<()> {
     let Some(bias) = bias else { return Ok(()) };
     x.expect_device(op, bias)?;
     if bias.shape() == [channels] {
         return Ok(());
     }
     Err(Error::shape(op, format!("expected a bias of shape [{channels}], got {:?}", bias.shape())))
+}
+
+/// What of `grad` passes a ReLU with the output `y`, if there is one.
+pub(super) fn passed<T: Float>(grad: &Tensor<T>, y: Option<&Tensor<T>>) -> Result<Tensor<T>> {
+    let Some(y) = y else { return Ok(grad.clone()) };
+    let storage = grad.kernels().unary_gradient(Unary::Relu, y.storage(), grad.storage())?;
+    Ok(grad.sibling(storage, grad.shape()))
 }
 
 /// The gradient of a bias per channel: the sum over everything else.
@@ -70,19 +88,39 @@ impl<T: Float> Tensor<T> {
         bias: Option<&Self>,
         spec: &ConvSpec<N>,
     ) -> Result<Self> {
+        self.conv_then(false, weight, bias, spec)
+    }
+
+    /// [`Tensor::conv`], then `max(y, 0)`, in one kernel where the device has it.
+    pub fn conv_relu<const N: usize>(
+        &self,
+        weight: &Self,
+        bias: Option<&Self>,
+        spec: &ConvSpec<N>,
+    ) -> Result<Self> {
+        self.conv_then(true, weight, bias, spec)
+    }
+
+    fn conv_then<const N: usize>(
+        &self,
+        relu: bool,
+        weight: &Self,
+        bias: Option<&Self>,
+        spec: &ConvSpec<N>,
+    ) -> Result<Self> {
         let op = named::<N>("conv");
         let shape = ConvShape::conv(spec, self.shape(), weight.shape()).op(op.as_str())?;
         check_operands(&op, self, weight, (bias, shape.out_channels))?;
-        let storage = self.kernels().conv(
-            &shape,
-            self.storage(),
-            weight.storage(),
-            bias.map(|bias| bias.storage()),
-        )?;
+        let (kernels, added) = (self.kernels(), bias.map(|bias| bias.storage()));
+        let storage = match relu {
+            true => kernels.conv_relu(&shape, self.storage(), weight.storage(), added),
+            false => kernels.conv(&shape, self.storage(), weight.storage(), added),
+        }?;
         let y =
             self.sibling(storage, output_shape::<N>(shape.batch, shape.out_channels, shape.output));
-        let (x, w) = (self.detach(), weight.detach());
+        let (x, w, rectified) = (self.detach(), weight.detach(), relu.then(|| y.clone()));
         let backward = move |grad: &Tensor<T>, needs: &[bool]| {
+            let grad = &passed(grad, rectified.as_ref())?;
             let kernels = grad.kernels();
             let input = || {
                 let storage = kernels.conv_input_gradient(&shape, grad.storage(), w.storage())?;
@@ -139,7 +177,7 @@ impl<T: Float> Tensor<T> {
 }
 
 /// Those of the gradients of input, weight and (where there is one) bias that are wanted.
-fn gradients<T: Float>(
+pub(super) fn gradients<T: Float>(
     needs: &[bool],
     input: impl FnOnce() -> Result<Tensor<T>>,
     weight: impl FnOnce() -> Result<Tensor<T>>,

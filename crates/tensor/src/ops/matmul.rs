@@ -1,6 +1,7 @@
 //! Matrix products. A transposed operand is read transposed, never copied.
 
-use crate::backend::MatmulShape;
+use super::conv::{check_bias, gradients, passed};
+use crate::backend::{Finish, MatmulShape};
 use crate::{Error, Float, Result, Shape, Tensor, shape};
 
 /// A product of dense operands whose shapes are known to fit; untracked.
@@ -69,6 +70,15 @@ impl<T: Float> Tensor<T> {
 
     /// `x W^T + b`: `[.., in]` with `weight` `[out, in]` and `bias` `[out]` gives `[.., out]`.
     pub fn linear(&self, weight: &Self, bias: Option<&Self>) -> Result<Self> {
+        self.linear_then(false, weight, bias)
+    }
+
+    /// [`Tensor::linear`], then `max(y, 0)`, in one kernel where the device has it.
+    pub fn linear_relu(&self, weight: &Self, bias: Option<&Self>) -> Result<Self> {
+        self.linear_then(true, weight, bias)
+    }
+
+    fn linear_then(&self, relu: bool, weight: &Self, bias: Option<&Self>) -> Result<Self> {
         let fits = match (self.shape(), weight.shape()) {
             ([.., width], [_, inputs]) => width == inputs,
             _ => false,
@@ -86,12 +96,7 @@ impl<T: Float> Tensor<T> {
         }
         self.expect_device("linear", weight)?;
         let [outputs, inputs] = [weight.shape()[0], weight.shape()[1]];
-        if let Some(bias) = bias.filter(|bias| bias.shape() != [outputs]) {
-            return Err(Error::shape(
-                "linear",
-                format!("expected a bias of shape [{outputs}], got {:?}", bias.shape()),
-            ));
-        }
+        check_bias("linear", self, bias, outputs)?;
         let leading = &self.shape()[..self.rank() - 1];
         let rows: usize = leading.iter().product();
         let problem = MatmulShape {
@@ -104,9 +109,13 @@ impl<T: Float> Tensor<T> {
             share_left: false,
             share_right: false,
         };
-        let y = product(self, weight, problem, [leading, &[outputs]].concat())?;
-        let (x, w) = (self.detach(), weight.detach());
-        let y = y.record("linear", &[self, weight], move |grad, needs| {
+        let shape = Shape::from([leading, &[outputs]].concat()).checked::<T>("linear")?;
+        let finish = Finish { bias: bias.map(|bias| bias.storage()), relu };
+        let operands = [self.storage(), weight.storage()];
+        let y = self.sibling(self.kernels().matmul_then(&problem, operands, finish)?, shape);
+        let (x, w, rectified) = (self.detach(), weight.detach(), relu.then(|| y.clone()));
+        let backward = move |grad: &Tensor<T>, needs: &[bool]| {
+            let grad = &passed(grad, rectified.as_ref())?;
             let to_input = MatmulShape { k: outputs, n: inputs, transpose_right: false, ..problem };
             let to_weight = MatmulShape {
                 m: outputs,
@@ -118,8 +127,12 @@ impl<T: Float> Tensor<T> {
             };
             let input = || product(grad, &w, to_input, x.shape());
             let weight = || product(grad, &x, to_weight, w.shape());
-            Ok(vec![needs[0].then(input).transpose()?, needs[1].then(weight).transpose()?])
-        });
-        bias.map_or(Ok(y.clone()), |bias| y.add(bias))
+            let bias = || grad.sum((0..grad.rank() as isize - 1).collect::<Vec<_>>(), false);
+            gradients(needs, input, weight, bias)
+        };
+        Ok(match bias {
+            Some(bias) => y.record("linear", &[self, weight, bias], backward),
+            None => y.record("linear", &[self, weight], backward),
+        })
     }
 }
