@@ -5,7 +5,9 @@ mod card;
 
 use card::card;
 use striate::prelude::*;
+use striate::tensor::ops::Normalization;
 use striate::tensor::random::{Key, Purpose};
+use striate::tensor::{ConvSpec, ErrorKind};
 
 /// Images of a step. The random numbers are the same on every device.
 const BATCH: usize = 4;
@@ -89,14 +91,46 @@ fn adam_steps_as_on_the_processor() -> Result<()> {
     Ok(())
 }
 
+/// In f64 a card holds numbers and moves them, and what it does not compute it names.
 #[test]
 fn what_a_card_lacks_it_names() -> Result<()> {
     let Some(card) = card(striate_cuda::device) else { return Ok(()) };
-    let x = Tensor::<f64>::ones([2, 3], &card)?;
-    assert_eq!(
-        x.exp().unwrap_err().to_string(),
-        "unary: expected f32, which is what cuda computes in; got f64"
-    );
+    let key = Key::new(1, Purpose::Other(1));
+    let drawn = Tensor::<f64>::uniform([2, 3], (0.0, 1.0), &key, &Device::cpu())?;
+    let x = Tensor::<f64>::uniform([2, 3], (0.0, 1.0), &key, &card)?;
+    assert_eq!(x.to_vec()?, drawn.to_vec()?);
+    assert_eq!(x.transpose(0, 1)?.to_vec()?, drawn.transpose(0, 1)?.to_vec()?);
+    assert_eq!(x.cast::<f32>()?.to_vec()?, drawn.cast::<f32>()?.to_vec()?);
+
+    let images = x.reshape([1, 1, 2, 3])?;
+    let weight = Tensor::<f64>::ones([1, 1, 1, 1], &card)?;
+    let (point, labels) = (ConvSpec::new([1, 1]), Tensor::from_vec(vec![0, 2], [2], &card)?);
+    let calls: [(&str, Result<Tensor<f64>>); 11] = [
+        ("unary", x.exp()),
+        ("binary", &x + &x),
+        ("reduce", x.sum([0], false)),
+        ("matmul", x.matmul(&x.transpose(0, 1)?)),
+        ("matmul_then", x.linear(&x, None)),
+        ("conv", images.conv(&weight, None, &point)),
+        ("conv_relu", images.conv_relu(&weight, None, &point)),
+        ("conv_input_gradient", images.conv_transpose(&weight, None, &point)),
+        ("log_softmax", x.log_softmax(1)),
+        ("log_softmax", x.cross_entropy(&labels)),
+        ("channel_moments", x.batch_norm(None, Normalization::Batch, 0.0).map(|(y, _)| y)),
+    ];
+    for (name, call) in calls {
+        let error = call.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string()),
+            (
+                ErrorKind::Device,
+                format!(
+                    "{name}: expected f32, which is what cuda computes in, got f64: cast to f32, or move to \
+                     the cpu"
+                )
+            )
+        );
+    }
     Ok(())
 }
 

@@ -1,4 +1,9 @@
-//! The backend, and what it says of f64: labels are compared and chosen in it, and nothing else is computed.
+//! The backend, and what it says of f64: numbers are held, moved, converted, compared and chosen in it, for labels come
+//! that way, and every operation that computes says that it does not.
+//!
+//! Half of the functions would need series of their own, since a card has no approximate instruction for them in f64, and
+//! tiles of half the size, for all but the largest cards at a thirty-second or a sixty-fourth of the speed. The processor
+//! computes in f64 as it is, and to have it do so behind a card's name would hide the copies.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -6,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use striate_conv::{ConvShape, PoolShape};
 use striate_tensor::Result;
 use striate_tensor::backend::{
-    AxisShape, Backend, Binary, Compare, Extreme, Kernels, MatmulShape, Pick, Reduce, Storage,
-    Unary, View,
+    AxisShape, Backend, Binary, ChannelAffine, Compare, Extreme, Finish, Kernels, MatmulShape,
+    Pick, Reduce, Storage, Unary, Update, View,
 };
 
 use crate::card::{Card, Memory, error};
@@ -43,7 +48,10 @@ macro_rules! refuse {
     ($(fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {$(
         fn $name(&self, $($argument: $type),*) -> Result<$result> {
             $(let _ = $argument;)*
-            Err(error(stringify!($name), "expected f32, which is what cuda computes in; got f64"))
+            Err(error(
+                stringify!($name),
+                "expected f32, which is what cuda computes in, got f64: cast to f32, or move to the cpu",
+            ))
         }
     )*};
 }
@@ -76,5 +84,15 @@ impl Kernels<f64> for Cuda {
         fn average_pool_gradient(shape: &PoolShape, grad: &Store) -> Store;
         fn unfold(shape: &ConvShape, x: &Store) -> Store;
         fn fold(shape: &ConvShape, columns: &Store) -> Store;
+        fn conv_relu(shape: &ConvShape, x: &Store, weight: &Store, bias: Option<&Store>) -> Store;
+        fn matmul_then(shape: &MatmulShape, operands: [&Store; 2], finish: Finish<f64>) -> Store;
+        fn accumulate(target: &mut Store, source: &Store) -> ();
+        fn log_softmax(x: &Store, shape: AxisShape) -> Store;
+        fn log_softmax_gradient(y: &Store, grad: &Store, shape: AxisShape) -> Store;
+        fn channel_moments(x: &Store, shape: AxisShape) -> (Store, Store);
+        fn channel_affine(norm: &ChannelAffine<f64>, x: &Store) -> Store;
+        fn channel_gradient_sums(norm: &ChannelAffine<f64>, inputs: [&Store; 2]) -> (Store, Store);
+        fn channel_combine(norm: &ChannelAffine<f64>, inputs: [&Store; 2], terms: [&Store; 2]) -> Store;
+        fn update(rule: &Update, weight: &mut Store, grad: &Store, state: &mut [Store]) -> ();
     }
 }

@@ -15,7 +15,8 @@
 //! - Work goes to one stream, in order, so memory that is given back may be handed out again at once, and
 //!   the host waits for nothing but what it reads ([`Memory::download`](striate_tensor::backend::Memory::download)).
 //! - Every sum has one order, which depends on sizes alone. There are no floating-point atomics.
-//! - It computes in f32. Kernels for f64 say by name that they are not there; f64 data can be held and converted.
+//! - It computes in f32. f64 tensors can be held, moved, drawn, converted, compared and chosen from; every other operation
+//!   says by name that it is not there.
 
 mod backend;
 mod card;
