@@ -37,6 +37,9 @@ pub struct Stats {
     pub thread_instructions: u64,
     /// Block-wide barriers that were passed.
     pub barriers: u64,
+    /// The lines whose instructions were issued, and how often a warp issued them: of several instructions on one line, the
+    /// one that was issued most.
+    pub issued: Vec<(u32, u64)>,
     /// The loads and stores of global and shared memory that were executed, in the order of the
     /// text.
     pub traffic: Vec<Traffic>,
@@ -101,7 +104,10 @@ impl Module {
             kernel,
             grid,
             block,
-            stats: Stats::default(),
+            stats: Stats {
+                issued: kernel.code.iter().map(|i| (i.line, 0)).collect(),
+                ..Stats::default()
+            },
             window: Window {
                 memory,
                 shared: vec![0; bytes],
@@ -118,6 +124,11 @@ impl Module {
         for index in indices(grid) {
             run.block(index).map_err(|trap| run.fault(&self.file, index, trap))?;
         }
+        run.stats.issued.retain(|(_, count)| *count > 0);
+        run.stats.issued.dedup_by(|next, kept| {
+            kept.1 = if next.0 == kept.0 { kept.1.max(next.1) } else { kept.1 };
+            next.0 == kept.0
+        });
         let traffic = run.window.traffic.into_iter().flatten().flatten();
         run.stats.traffic = traffic.filter(|traffic| traffic.requests > 0).collect();
         Ok(run.stats)

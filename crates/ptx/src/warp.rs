@@ -77,6 +77,7 @@ impl Warp {
             let instruction = &kernel.code[pc];
             self.steps += 1;
             stats.warp_instructions += 1;
+            stats.issued[pc].1 += 1;
             stats.thread_instructions += u64::from(active.count_ones());
             if self.steps > MOST_STEPS {
                 return Err(self.trap(pc, active, FaultKind::Endless(MOST_STEPS)));

@@ -59,7 +59,7 @@ fn check(file: &str, ptx: &str, spec: &Spec) -> Result<String, String> {
 }
 
 fn describe(stats: &Stats, report: &mut String) {
-    let Stats { warp_instructions, thread_instructions, barriers, traffic } = stats;
+    let Stats { warp_instructions, thread_instructions, barriers, traffic, .. } = stats;
     let _ = writeln!(
         report,
         "{warp_instructions} instructions of warps, {thread_instructions} of threads, {barriers} barriers"

@@ -1,13 +1,13 @@
 //! The convolutions: forward pass, input gradient and weight gradient.
 
-use striate_ptx::{Memory, Module};
+use striate_ptx::{LaunchError, Memory, Module, Stats};
 
 use super::gemm::Reduction;
 use super::geometry::{Map, Shape, volume};
 use super::{floor, module, numbers, optional};
 
 /// Packs a map's weights and runs it.
-struct Gather {
+pub struct Gather {
     module: Module,
     memory: Memory,
     input: u64,
@@ -18,62 +18,74 @@ struct Gather {
 }
 
 impl Gather {
-    fn tiled(&mut self, map: &Map) {
+    fn tiled(&mut self, map: &Map) -> Launched {
         let packed = self.memory.alloc(4 * map.packed_len()).unwrap();
         let groups = map.groups as u32;
         let blocks = (map.packed_len() / map.groups).div_ceil(256) as u32;
         let args = [vec![self.weight.into(), packed.into()], map.args()].concat();
         if blocks != 0 {
-            self.launch(map, "conv_pack", [blocks, groups, 1], 256, &args);
+            self.launch("conv_pack", [blocks, groups, 1], 256, &args)?;
         }
         let tiles = map.rows.div_ceil(64) * map.positions().div_ceil(128);
         let operands = [self.input, packed, self.bias, self.output].map(Into::into).to_vec();
         let args = [operands, map.args(), vec![floor(self.relu)]].concat();
-        self.launch(map, "conv", [tiles as u32, groups, 1], 128, &args);
+        self.launch("conv", [tiles as u32, groups, 1], 128, &args)
     }
 
-    fn direct(&mut self, map: &Map) {
+    fn direct(&mut self, map: &Map) -> Launched {
         let operands = [self.input, self.weight, self.bias, self.output].map(Into::into).to_vec();
         let args = [operands, map.args(), vec![floor(self.relu)]].concat();
         let blocks = map.positions().div_ceil(256) as u32;
         let grid = [blocks, (map.groups * map.rows) as u32, 1];
-        self.launch(map, "conv_direct", grid, 256, &args);
+        self.launch("conv_direct", grid, 256, &args)
     }
 
     fn launch(
         &mut self,
-        map: &Map,
         kernel: &str,
         grid: [u32; 3],
         threads: u32,
         args: &[striate_ptx::Arg],
-    ) {
-        let done = self.module.launch(&mut self.memory, kernel, grid, [threads, 1, 1], 0, args);
-        done.unwrap_or_else(|error| panic!("{map:?}: {error}"));
+    ) -> Launched {
+        self.module.launch(&mut self.memory, kernel, grid, [threads, 1, 1], 0, args)
     }
 }
 
+type Launched = Result<Stats, LaunchError>;
+
 /// Either way of running a map.
-type Kernel = fn(&mut Gather, &Map);
+pub type Kernel = fn(&mut Gather, &Map) -> Launched;
 
-const BOTH: [Kernel; 2] = [Gather::tiled, Gather::direct];
+pub const BOTH: [Kernel; 2] = [Gather::tiled, Gather::direct];
 
-fn check_forward(shape: Shape, kernel: Kernel, biased: bool, relu: bool) {
+/// The forward pass by a module of conv.ptx.
+pub fn forward(
+    module: Module,
+    shape: Shape,
+    kernel: Kernel,
+    (bias, relu): (Option<&[f32]>, bool),
+) -> Result<(Vec<f32>, Stats), LaunchError> {
     let mut memory = Memory::new();
     let [input, weight, _] = shape.tensors();
-    let bias = biased.then(|| numbers(9, shape.out_channels));
     let mut gather = Gather {
         input: memory.upload(&input).unwrap(),
         weight: memory.upload(&weight).unwrap(),
-        bias: optional(&mut memory, bias.as_deref()),
+        bias: optional(&mut memory, bias),
         output: memory.alloc(4 * shape.output_len()).unwrap(),
-        module: module("conv.ptx"),
+        module,
         memory,
         relu,
     };
-    kernel(&mut gather, &shape.forward());
-    let found: Vec<f32> = gather.memory.download(gather.output, shape.output_len()).unwrap();
+    let stats = kernel(&mut gather, &shape.forward())?;
+    Ok((gather.memory.download(gather.output, shape.output_len()).unwrap(), stats))
+}
+
+fn check_forward(shape: Shape, kernel: Kernel, biased: bool, relu: bool) -> Stats {
+    let bias = biased.then(|| numbers(9, shape.out_channels));
+    let done = forward(module("conv.ptx"), shape, kernel, (bias.as_deref(), relu));
+    let (found, stats) = done.unwrap_or_else(|error| panic!("{shape:?}: {error}"));
     shape.check_forward(&found, bias.as_deref(), relu);
+    stats
 }
 
 fn check_input_gradient(shape: Shape, kernel: Kernel) {
@@ -88,12 +100,19 @@ fn check_input_gradient(shape: Shape, kernel: Kernel) {
         memory,
         relu: false,
     };
-    shape.gradients().iter().for_each(|map| kernel(&mut gather, map));
+    for map in shape.gradients() {
+        kernel(&mut gather, &map).unwrap_or_else(|error| panic!("{map:?}: {error}"));
+    }
     let found: Vec<f32> = gather.memory.download(gather.output, shape.input_len()).unwrap();
     shape.check_input_gradient(&found);
 }
 
-fn check_weight_gradient(shape: Shape, chunk: usize) {
+/// The weight gradient by a module of conv_weight.ptx, `chunk` positions a part.
+pub fn weight_gradient(
+    weight: &Module,
+    shape: Shape,
+    chunk: usize,
+) -> Result<(Vec<f32>, Stats), LaunchError> {
     let mut memory = Memory::new();
     let map = shape.forward();
     let [input, _, grad] = shape.tensors();
@@ -107,12 +126,30 @@ fn check_weight_gradient(shape: Shape, chunk: usize) {
     let grid = [tiles as u32, splits as u32, map.groups as u32];
     let operands = [input, grad, parts].map(Into::into).to_vec();
     let args = [operands, map.args(), vec![(chunk as u32).into()]].concat();
-    let done =
-        module("conv_weight.ptx").launch(&mut memory, "conv_weight", grid, [128, 1, 1], 0, &args);
-    done.unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+    let stats = weight.launch(&mut memory, "conv_weight", grid, [128, 1, 1], 0, &args)?;
     let sum = Reduction { parts, out, bias: [0; 2], len, count: splits, sizes: [1, len] };
     sum.run(&module("gemm.ptx"), &mut memory, false);
-    shape.check_weight_gradient(&memory.download(out, len).unwrap());
+    Ok((memory.download(out, len).unwrap(), stats))
+}
+
+fn check_weight_gradient(shape: Shape, chunk: usize) -> Stats {
+    let done = weight_gradient(&module("conv_weight.ptx"), shape, chunk);
+    let (found, stats) = done.unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+    shape.check_weight_gradient(&found);
+    stats
+}
+
+/// What one block does of a layer like those of the networks: 3x3 taps, padding, 32 channels to 64, cells by the eight.
+pub fn typical_forward() -> Stats {
+    check_forward(typical(), Gather::tiled, true, true)
+}
+
+pub fn typical_weight_gradient() -> Stats {
+    check_weight_gradient(typical(), usize::MAX >> 40)
+}
+
+fn typical() -> Shape {
+    Shape::new(1, [32, 64], [1, 8, 16], [1, 3, 3]).padding([0, 1, 1])
 }
 
 fn check_weight_gradient_direct(shape: Shape) {
@@ -157,7 +194,9 @@ pub fn shapes() -> Vec<Shape> {
 #[test]
 fn the_forward_pass_over_all_geometries() {
     for shape in shapes() {
-        BOTH.iter().for_each(|kernel| check_forward(shape, *kernel, false, false));
+        for kernel in BOTH {
+            check_forward(shape, kernel, false, false);
+        }
     }
 }
 

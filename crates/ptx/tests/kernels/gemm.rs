@@ -1,6 +1,6 @@
 //! `gemm` and `reduce`.
 
-use striate_ptx::{Arg, Memory, Module};
+use striate_ptx::{Arg, Memory, Module, Stats};
 
 use super::{Sum, floor, module, numbers, optional};
 
@@ -100,6 +100,11 @@ impl Product {
     }
 
     fn run(&self, module: &Module) -> Vec<f32> {
+        self.profile(module).0
+    }
+
+    /// The results, and what `gemm` did.
+    fn profile(&self, module: &Module) -> (Vec<f32>, Stats) {
         let mut memory = Memory::new();
         let [a, b] = self.operands();
         let [row, col] = self.biases();
@@ -133,15 +138,15 @@ impl Product {
         let tiles = self.m.div_ceil(128) * self.n.div_ceil(128) * self.batch;
         let grid = [word(tiles), word(splits), 1];
         let done = module.launch(&mut memory, "gemm", grid, [256, 1, 1], 0, &args);
-        done.unwrap_or_else(|error| panic!("{self:?}: {error}"));
+        let stats = done.unwrap_or_else(|error| panic!("{self:?}: {error}"));
         if splits == 1 {
-            return memory.download(out, len).unwrap();
+            return (memory.download(out, len).unwrap(), stats);
         }
         let total = memory.alloc(4 * len).unwrap();
         let sizes = [self.m, self.n];
         let sum = Reduction { parts: out, out: total, bias, len, count: splits, sizes };
         sum.run(module, &mut memory, self.relu);
-        memory.download(total, len).unwrap()
+        (memory.download(total, len).unwrap(), stats)
     }
 
     fn check(&self, module: &Module) {
@@ -165,7 +170,17 @@ impl Product {
     }
 }
 
-const TRANSPOSES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
+/// A product whose right factor is stored transposed.
+pub fn transposed(module: &Module) -> Vec<f32> {
+    Product { transposed: [false, true], ..size(20, 12, 17) }.run(module)
+}
+
+/// What a block does that multiplies whole tiles.
+pub fn interior(transposed: [bool; 2]) -> Stats {
+    Product { transposed, ..size(128, 128, 256) }.profile(&module("gemm.ptx")).1
+}
+
+pub const TRANSPOSES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
 
 #[test]
 fn every_transpose_of_sizes_around_the_tile() {

@@ -4,6 +4,7 @@
 mod conv;
 mod gemm;
 mod geometry;
+mod loops;
 mod ptxas;
 
 use std::path::PathBuf;
@@ -14,9 +15,12 @@ fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../kernels").join(file)
 }
 
+fn text(file: &str) -> String {
+    std::fs::read_to_string(path(file)).unwrap()
+}
+
 fn module(file: &str) -> Module {
-    let text = std::fs::read_to_string(path(file)).unwrap();
-    Module::parse(file, &text).unwrap_or_else(|error| panic!("{error}"))
+    Module::parse(file, &text(file)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Numbers in -1..1 that depend on the seed alone.

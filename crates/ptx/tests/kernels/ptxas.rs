@@ -12,13 +12,18 @@ use super::path;
 
 const TARGETS: [&str; 7] = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"];
 
-fn assembler() -> Option<PathBuf> {
+pub fn assembler() -> Option<PathBuf> {
     let named = std::env::var_os("STRIATE_PTXAS").map(PathBuf::from);
     let on_path = || {
         let path = std::env::var_os("PATH")?;
         std::env::split_paths(&path).map(|folder| folder.join("ptxas")).find(|file| file.is_file())
     };
     named.or_else(on_path)
+}
+
+/// Whether a missing tool is a failure.
+pub fn required() -> bool {
+    std::env::var("STRIATE_REQUIRE_PTXAS").is_ok_and(|value| value == "1")
 }
 
 /// Registers a thread and bytes of shared memory a block.
@@ -67,9 +72,8 @@ fn assemble(assembler: &Path, file: &str, target: &str) -> HashMap<String, Budge
 #[test]
 fn every_kernel_assembles_within_its_budget() {
     let Some(assembler) = assembler() else {
-        let required = std::env::var("STRIATE_REQUIRE_PTXAS").is_ok_and(|value| value == "1");
         assert!(
-            !required,
+            !required(),
             "STRIATE_REQUIRE_PTXAS=1, and neither STRIATE_PTXAS nor the path has it"
         );
         println!("SKIP: no ptxas; name it in STRIATE_PTXAS");
