@@ -6,7 +6,19 @@
 //! same program gives the same bits, and neighbouring operands err in both directions, as those of a
 //! card do. What the documentation promises by value (infinities, zeros, `ex2` of zero) is exact.
 //!
-//! Where versions of the documentation differ, the widest bound counts.
+//! The bounds, from sections 9.7.3.8 and 9.7.3.13 to 9.7.3.22 of the PTX ISA, version 9.1
+//! (<https://docs.nvidia.com/cuda/parallel-thread-execution/>), and where older versions allowed more, theirs:
+//!
+//! | instruction | bound |
+//! | --- | --- |
+//! | `rcp` | 1 unit in the last place; before, 2^-23 of the result |
+//! | `sqrt` | 2^-23 of the result |
+//! | `rsqrt` | 2^-22.9 of the result; before, 2^-22.4 |
+//! | `ex2` | 2 units from the correctly rounded result; before, 2^-22 of the result |
+//! | `lg2` | 2^-22 where the operand is between a half and two, 2^-22 of the result elsewhere |
+//! | `sin`, `cos` | 2^-20.5 up to two pi, 2^-14.7 up to a hundred pi, nothing beyond |
+//! | `tanh` | 2^-11 of the result |
+//! | `div.approx`, `div.full` | 2 units in the last place; `.approx` gives up on divisors beyond 2^126 |
 
 /// How far a result may lie from the exact one.
 #[derive(Clone, Copy)]
@@ -23,6 +35,12 @@ type Function = fn(f64) -> (f64, Bound);
 fn inexact(x: f32, function: Function) -> f32 {
     let (exact, bound) = function(x.into());
     moved(exact, bound, x.to_bits())
+}
+
+/// A unit in the last place of the single next to `exact`, which is normal.
+fn ulp(exact: f64) -> f64 {
+    let rounded = (exact as f32).abs();
+    f64::from(rounded.next_up()) - f64::from(rounded)
 }
 
 /// The single next to the edge of the bound around `exact`, on its inner side.
@@ -57,18 +75,24 @@ pub(crate) fn sqrt(x: f32) -> f32 {
     inexact(x, |x| (x.sqrt(), Bound::Relative(RCP)))
 }
 
-/// To 2^-22.4.
 pub(crate) fn rsqrt(x: f32) -> f32 {
     inexact(x, |x| (1.0 / x.sqrt(), Bound::Relative(1.8e-7)))
 }
 
 pub(crate) fn ex2(x: f32) -> f32 {
-    let share = if x == 0.0 { 0.0 } else { EX2 };
     let exact = f64::from(x).exp2();
-    moved(exact, Bound::Relative(share), x.to_bits())
+    let rounded = exact as f32;
+    if x == 0.0 || !rounded.is_normal() {
+        return rounded;
+    }
+    let share = moved(exact, Bound::Relative(EX2), x.to_bits());
+    let near = f64::from(rounded);
+    let units = moved(near, Bound::Absolute(2.0 * ulp(near)), x.to_bits());
+    let error = |found: f32| (f64::from(found) - exact).abs();
+    if error(share) > error(units) { share } else { units }
 }
 
-/// Absolute between a half and two, where the result passes zero; relative elsewhere.
+/// The bound is absolute where the result passes zero.
 pub(crate) fn lg2(x: f32) -> f32 {
     inexact(x, |x| {
         let near = 0.5 < x && x < 2.0;
@@ -76,13 +100,11 @@ pub(crate) fn lg2(x: f32) -> f32 {
     })
 }
 
-/// To 2^-11.
 pub(crate) fn tanh(x: f32) -> f32 {
     let share = if x.is_infinite() { 0.0 } else { 1.0 / 2048.0 };
     moved(f64::from(x).tanh(), Bound::Relative(share), x.to_bits())
 }
 
-/// To 2^-20.5 near zero and 2^-14.7 up to a hundred times pi. Nothing is said of larger angles.
 fn wave(x: f32, exact: f64) -> f32 {
     let reach = match x.abs() {
         0.0 => 0.0,
@@ -100,10 +122,10 @@ pub(crate) fn cos(x: f32) -> f32 {
     wave(x, f64::from(x).cos())
 }
 
-/// To 2 units in the last place; `div.approx` alone gives up on divisors beyond 2^126.
 pub(crate) fn div(a: f32, b: f32) -> f32 {
     let seed = a.to_bits().rotate_left(16) ^ b.to_bits();
-    moved(f64::from(a) / f64::from(b), Bound::Relative(RCP), seed)
+    let exact = f64::from(a) / f64::from(b);
+    moved(exact, Bound::Absolute(2.0 * ulp(exact)), seed)
 }
 
 pub(crate) fn div_limited(a: f32, b: f32) -> f32 {
@@ -141,7 +163,8 @@ mod tests {
             (rcp, |x| (1.0 / x, 2_f64.powi(-23) / x)),
             (sqrt, |x| (x.sqrt(), 2_f64.powi(-23) * x.sqrt())),
             (rsqrt, |x| (1.0 / x.sqrt(), 2_f64.powf(-22.4) / x.sqrt())),
-            (ex2, |x| (x.exp2(), 2_f64.powi(-22) * x.exp2())),
+            // Two units from what was rounded by half a unit.
+            (ex2, |x| (x.exp2(), (2_f64.powi(-22) * x.exp2()).max(2.5 * ulp(x.exp2())))),
             (lg2, |x| {
                 let scale = if 0.5 < x && x < 2.0 { 1.0 } else { x.log2().abs() };
                 (x.log2(), 2_f64.powi(-22) * scale)
@@ -150,7 +173,7 @@ mod tests {
             (sin, |x| {
                 (x.sin(), 2_f64.powf(if x <= std::f64::consts::TAU { -20.5 } else { -14.7 }))
             }),
-            (|x| div(x, 3.0), |x| (x / 3.0, 2_f64.powi(-22) * x / 3.0)),
+            (|x| div(x, 3.0), |x| (x / 3.0, 2.0 * ulp(x / 3.0))),
         ];
         for (i, (found, exact)) in cases.into_iter().enumerate() {
             let [down, up] = extremes(found, exact);
