@@ -5,6 +5,7 @@ mod conv;
 mod gemm;
 mod geometry;
 mod loops;
+mod museum;
 mod ptxas;
 
 use std::path::PathBuf;
