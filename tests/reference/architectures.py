@@ -1,6 +1,7 @@
 """The documents' networks in PyTorch, under the names that striate_models gives their layers."""
 
 import torch
+import torchvision
 from torch import nn
 
 
@@ -119,6 +120,44 @@ class Net(nn.Module):
         return x.flatten(1).log_softmax(1)
 
 
+def same(inputs, outputs, kernel=3, stride=1, dilation=1):
+    padding = dilation * (kernel // 2)
+    return conv(inputs, outputs, kernel, stride=stride, padding=padding, dilation=dilation, bias=False)
+
+
+def resnet18(channels=(64, 128, 256, 512), first=None, rest=None):
+    """torchvision's ResNet-18 with a 3x3 convolution first and no pooling, in ten classes. `first` has the settings of
+    each stage's first convolution, `rest` those of its other three."""
+    net = torchvision.models.resnet18(num_classes=10)
+    net.maxpool = nn.Identity()
+    net.conv1, net.bn1 = same(3, channels[0]), nn.BatchNorm2d(channels[0])
+    first = first or [{}] + [{"stride": 2}] * 3
+    rest = rest or [{}] * 4
+    inputs = channels[0]
+    for i, outputs in enumerate(channels):
+        one, two = getattr(net, f"layer{i + 1}")
+        one.conv1 = same(inputs, outputs, **first[i])
+        one.conv2, two.conv1, two.conv2 = [same(outputs, outputs, **rest[i]) for _ in range(3)]
+        one.bn1, one.bn2, two.bn1, two.bn2 = [nn.BatchNorm2d(outputs) for _ in range(4)]
+        one.downsample = None
+        if inputs != outputs or "stride" in first[i]:
+            thinned = conv(inputs, outputs, 1, stride=first[i].get("stride", 1), bias=False)
+            one.downsample = nn.Sequential(thinned, nn.BatchNorm2d(outputs))
+        inputs = outputs
+    net.fc = nn.Linear(inputs, 10)
+    return net
+
+
+def resnet18_dilation():
+    before, after = ([{"dilation": d} for d in ds] for ds in ((1, 1, 2, 4), (1, 2, 4, 8)))
+    return resnet18((64, 60, 60, 60), before, after)
+
+
+def resnet18_large_kernel():
+    kernels = [{"kernel": k} for k in (3, 5, 7, 9)]
+    return resnet18((52, 40, 24, 20), kernels, kernels)
+
+
 def adam(lr):
     return lambda net: torch.optim.Adam(net.parameters(), lr=lr)
 
@@ -145,6 +184,10 @@ NETWORKS = {
     "vgg4-dilation": (vgg4_dilation, fastai_adam(1e-2)),
     "vgg4-dilation-same": (vgg4_dilation_same, fastai_adam(1e-2)),
     "vgg4-large-filter": (vgg4_large_filter, fastai_adam(5e-3)),
+    "resnet18": (resnet18, fastai_adam(1e-2)),
+    "resnet18-dilation": (resnet18_dilation, fastai_adam(1e-2)),
+    "resnet18-large-kernel": (resnet18_large_kernel, fastai_adam(1e-2)),
+    "resnet18-imagenet": (torchvision.models.resnet18, fastai_adam(1e-2)),
     "dogs-vgg": (dogs_vgg, adam(1e-3)),
     "vgg16": (Vgg16, adam(1e-3)),
     "mnist-mlp": (Mlp, adam(1e-3)),

@@ -4,7 +4,8 @@ use striate_nn::{Init, Module};
 use striate_tensor::Result;
 
 use crate::{
-    Recipe, dogs_vgg, mnist_cnn, mnist_mlp, mnist_net, vgg4, vgg4_dilation, vgg4_dilation_same,
+    Recipe, dogs_vgg, mnist_cnn, mnist_mlp, mnist_net, resnet18, resnet18_dilation,
+    resnet18_imagenet, resnet18_large_kernel, vgg4, vgg4_dilation, vgg4_dilation_same,
     vgg4_large_filter, vgg16,
 };
 
@@ -79,6 +80,50 @@ pub const CATALOGUE: &[Entry] = &[
         description: "the same with kernels 3, 5, 7, 9 instead of pooling",
         recipe: Some(|| Recipe::cifar10(5e-3)),
         build: |init| Ok(Box::new(vgg4_large_filter(init)?)),
+    },
+    Entry {
+        name: "resnet18",
+        document: 1,
+        input: PICTURES,
+        classes: 10,
+        parameters: 11_173_962,
+        published: "not in the document",
+        description: "ResNet-18 for 32x32 pictures: 3x3 first, strides 1, 2, 2, 2",
+        recipe: Some(Recipe::cifar10_resnet),
+        build: |init| Ok(Box::new(resnet18(init)?)),
+    },
+    Entry {
+        name: "resnet18-dilation",
+        document: 1,
+        input: PICTURES,
+        classes: 10,
+        parameters: 546_794,
+        published: "not in the document",
+        description: "the same cost with dilation 1, 2, 4, 8 instead of strides",
+        recipe: Some(Recipe::cifar10_resnet),
+        build: |init| Ok(Box::new(resnet18_dilation(init)?)),
+    },
+    Entry {
+        name: "resnet18-large-kernel",
+        document: 1,
+        input: PICTURES,
+        classes: 10,
+        parameters: 543_630,
+        published: "not in the document",
+        description: "the same cost with kernels 3, 5, 7, 9 instead of strides",
+        recipe: Some(Recipe::cifar10_resnet),
+        build: |init| Ok(Box::new(resnet18_large_kernel(init)?)),
+    },
+    Entry {
+        name: "resnet18-imagenet",
+        document: 1,
+        input: PHOTOS,
+        classes: 1000,
+        parameters: 11_689_512,
+        published: "not in the document",
+        description: "ResNet-18 as published: 7x7 first, max pooling",
+        recipe: None,
+        build: |init| Ok(Box::new(resnet18_imagenet(init)?)),
     },
     Entry {
         name: "dogs-vgg",

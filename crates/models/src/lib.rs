@@ -24,10 +24,12 @@ mod cifar;
 mod mnist;
 pub mod pooling;
 mod recipe;
+mod resnet;
 mod vgg;
 
 pub use catalogue::{CATALOGUE, Entry, find};
 pub use cifar::{vgg4, vgg4_dilation, vgg4_dilation_same, vgg4_large_filter};
 pub use mnist::{MnistCnn, MnistNet, mnist_cnn, mnist_mlp, mnist_net};
 pub use recipe::{Corpus, Recipe};
+pub use resnet::{resnet18, resnet18_dilation, resnet18_imagenet, resnet18_large_kernel};
 pub use vgg::{Vgg16, dogs_vgg, dogs_vgg_norm, vgg16, vgg16_imagenet};

@@ -71,6 +71,11 @@ impl Recipe {
         }
     }
 
+    /// Document 1's settings for ResNet-18, which has no published figures: ten epochs.
+    pub fn cifar10_resnet() -> Self {
+        Recipe { epochs: 10, ..Self::cifar10(1e-2) }
+    }
+
     /// Document 3, the perceptron.
     pub fn mnist_mlp() -> Self {
         Recipe {

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use striate_models::{CATALOGUE, find};
-use striate_nn::{Init, Module, ModuleExt, Parameter, Pass, Summary, state};
+use striate_nn::{
+    Init, Module, ModuleExt, Parameter, Pass, Summary, Window, receptive_fields, state,
+};
 use striate_tensor::{Device, Tensor};
 
 fn summary(name: &str, input: &[usize]) -> Summary {
@@ -40,6 +42,56 @@ fn vgg16_is_torchvisions_with_its_classifier() {
     assert_eq!(paths, names.collect::<Vec<_>>());
     let summary = Summary::new(&net, &[3, 224, 224]).unwrap();
     assert_eq!(summary.rows.last().unwrap().output, [1000]);
+}
+
+/// Every layer of torchvision's, in its order: `tests/networks.rs` compares the numbers, too.
+#[test]
+fn resnet18_has_torchvisions_names() {
+    let mut names = vec!["conv1.weight".to_owned(), "bn1.weight".into(), "bn1.bias".into()];
+    for (stage, block) in (1..5).flat_map(|stage| [(stage, 0), (stage, 1)]) {
+        let downsample: &[&str] = match (stage, block) {
+            (2.., 0) => &["downsample.0.weight", "downsample.1.weight", "downsample.1.bias"],
+            _ => &[],
+        };
+        let layers = ["conv1.weight", "bn1.weight", "bn1.bias"];
+        let layers = layers.into_iter().chain(["conv2.weight", "bn2.weight", "bn2.bias"]);
+        let layers = layers.chain(downsample.iter().copied());
+        names.extend(layers.map(|layer| format!("layer{stage}.{block}.{layer}")));
+    }
+    names.extend(["fc.weight".into(), "fc.bias".into()]);
+    for name in ["resnet18", "resnet18-imagenet"] {
+        let net = (find(name).unwrap().build)(&Init::seed(1)).unwrap();
+        let paths: Vec<String> = net.parameters().iter().map(|p| p.path().to_owned()).collect();
+        assert_eq!(paths, names, "{name}");
+        // Two moments and a counter for each of twenty batch norms.
+        assert_eq!(net.running().len(), 3 * 20, "{name}");
+    }
+}
+
+/// Without strides maps stay large; fewer channels keep the multiply-accumulates within half a per cent.
+#[test]
+fn resnets_have_nearly_equal_cost() {
+    let macs = ["resnet18", "resnet18-dilation", "resnet18-large-kernel"]
+        .map(|name| summary(name, &[3, 32, 32]).macs);
+    assert_eq!(macs, [555_422_720, 557_040_216, 555_069_640]);
+    assert!(macs.iter().all(|&each| each.abs_diff(macs[0]) * 200 < macs[0]), "{macs:?}");
+}
+
+/// Along the convolutions, an output of the dilated network sees as far as one of the strided.
+#[test]
+fn dilation_sees_as_far_as_strides() {
+    let field = |stages: [[(usize, usize); 2]; 4]| {
+        let stages = stages.into_iter().flat_map(|[first, rest]| [first, rest, rest, rest]);
+        let windows: Vec<Window> = std::iter::once((1, 1))
+            .chain(stages)
+            .map(|(stride, dilation)| Window { stride, dilation, padding: dilation, kernel: 3 })
+            .collect();
+        let last = receptive_fields(&windows).last().unwrap();
+        (last.size, last.holes)
+    };
+    let strided = field([[(1, 1); 2], [(2, 1), (1, 1)], [(2, 1), (1, 1)], [(2, 1), (1, 1)]]);
+    let dilated = field([[(1, 1); 2], [(1, 1), (1, 2)], [(1, 2), (1, 4)], [(1, 4), (1, 8)]]);
+    assert_eq!((strided, dilated), ((109, false), (109, false)));
 }
 
 /// The head learns, the body has neither gradients nor a graph; thawed, it has both.

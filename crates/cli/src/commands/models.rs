@@ -31,13 +31,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return print(serde_json::to_string_pretty(&rows.collect::<Vec<_>>())?);
     }
     print(format_args!(
-        "{:<18} {:>8} {:>12} {:>12} {:>6}  {}",
+        "{:<22} {:>8} {:>12} {:>12} {:>6}  {}",
         "name", "document", "input", "parameters", "train", "published"
     ))?;
     for entry in CATALOGUE {
         let input: Vec<String> = entry.input.iter().map(usize::to_string).collect();
         print(format_args!(
-            "{:<18} {:>8} {:>12} {:>12} {:>6}  {}",
+            "{:<22} {:>8} {:>12} {:>12} {:>6}  {}",
             entry.name,
             entry.document,
             input.join("x"),
