@@ -9,6 +9,7 @@ use striate::data::{Images, Subset, torch_permutation};
 use striate::models::{Corpus, Entry, Recipe};
 use striate::prelude::*;
 
+use crate::commands::data::resolve;
 use crate::{Failure, named};
 
 /// The samples of a run.
@@ -69,10 +70,11 @@ pub enum Source {
 }
 
 impl Source {
-    /// The folder given on the command line, or the shipped digits. The path becomes absolute, so that a run can be
-    /// continued from anywhere.
+    /// The folder given on the command line, or the fetched data set of that name, or the shipped digits. The path
+    /// becomes absolute, so that a run can be continued from anywhere.
     pub fn from_option(folder: Option<PathBuf>) -> Result<Self, Failure> {
         let Some(folder) = folder else { return Ok(Source::Shipped) };
+        let folder = resolve(folder)?;
         Ok(Source::Folder(std::path::absolute(&folder).map_err(named(&folder))?))
     }
 
@@ -91,9 +93,11 @@ impl Source {
                 (photos.train, photos.test)
             }
             (Corpus::Cifar10, Source::Shipped) => {
-                return Err("expected --data DIR, a folder with the binary version of CIFAR-10 \
-                            (cifar-10-binary.tar.gz, unpacked)"
-                    .into());
+                return Err(
+                    "expected --data DIR, a folder with the binary version of CIFAR-10, or \
+                            --data cifar10 after `striate data fetch cifar10`"
+                        .into(),
+                );
             }
         };
         match [train.len(), test.len()] {

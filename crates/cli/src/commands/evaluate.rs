@@ -17,7 +17,7 @@ use crate::run::RunFolder;
 pub struct Arguments {
     /// The run folder
     run: PathBuf,
-    /// A folder with MNIST's four files or CIFAR-10's six [default: what the run used]
+    /// A folder with MNIST's four files or CIFAR-10's six, or a fetched data set's name [default: what the run used]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// What computes: cpu, or a card such as cuda:0
@@ -35,7 +35,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     net.to_device(&device)?;
     let recipe = recipe(entry)?;
     let source = match arguments.data {
-        Some(data) => Source::Folder(data),
+        data @ Some(_) => Source::from_option(data)?,
         None => folder.config()?.data,
     };
     let result = evaluate_on(&*net, &recipe, &source.load(&recipe)?.last()?, &device)?;

@@ -2,6 +2,7 @@
 
 pub mod arithmetic;
 pub mod bench;
+pub mod data;
 mod dead;
 pub mod devices;
 pub mod evaluate;

@@ -23,7 +23,7 @@ use crate::run::{Config, Epoch, RunFolder};
 pub struct Arguments {
     /// The network's name, as `striate models` lists it
     model: String,
-    /// A folder with MNIST's four files, gz or not, or with CIFAR-10's six [default: the 10,000 shipped digits]
+    /// A folder with MNIST's four files, gz or not, or with CIFAR-10's six, or a fetched set's name [default: the 10,000 shipped digits]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The run folder [default: runs/MODEL, or runs/MODEL-2 and so on]

@@ -5,6 +5,7 @@ mod cifar;
 mod damage;
 mod explain;
 mod disk;
+mod data;
 mod photos;
 mod pictures;
 mod pooling;

@@ -5,7 +5,7 @@ use image::{Rgb, RgbImage};
 use super::*;
 
 /// Thirty photos of three breeds, which their colour tells.
-fn kennel() -> TempDir {
+pub fn kennel() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("train")).unwrap();
     let mut list = String::from("id,breed\n");
@@ -22,7 +22,7 @@ fn kennel() -> TempDir {
 }
 
 /// A file of weights for VGG16's body, which the library makes.
-fn weights(folder: &TempDir) -> String {
+pub fn weights(folder: &TempDir) -> String {
     use striate::nn::{Checkpoint, Distribution, Init};
     let init = Init::seed(5).weights(Distribution::HeNormal);
     let net: striate::models::Vgg16 = striate::models::vgg16(&init).unwrap();
