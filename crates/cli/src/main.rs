@@ -35,6 +35,7 @@ struct Arguments {
 enum Command {
     Train(commands::train::Arguments),
     Photos(commands::photos::Arguments),
+    Compare(commands::compare::Arguments),
     Evaluate(commands::evaluate::Arguments),
     Predict(commands::predict::Arguments),
     Summary(commands::summary::Arguments),
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Photos(arguments) => commands::photos::run(arguments),
+        Command::Compare(arguments) => commands::compare::run(arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments),
         Command::Predict(arguments) => commands::predict::run(arguments),
         Command::Summary(arguments) => commands::summary::run(arguments),

@@ -2,6 +2,7 @@
 
 pub mod arithmetic;
 pub mod bench;
+pub mod compare;
 pub mod data;
 mod dead;
 pub mod devices;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod cifar;
+mod compare;
 mod damage;
 mod explain;
 mod disk;
@@ -122,7 +123,7 @@ fn help_shows_where_to_start_and_every_command_has_one() {
         .map_while(|line| line.split_whitespace().next())
         .filter(|c| *c != "help")
         .collect();
-    assert_eq!(commands.len(), 12, "{help}");
+    assert_eq!(commands.len(), 13, "{help}");
     for command in commands {
         assert!(prints(&[command, "--help"]).contains("Usage: striate"), "{command}");
     }
