@@ -85,3 +85,35 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/cli/book/commands.rs"]
+mod book;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::error::ErrorKind;
+
+    /// What the README and the book print is understood; `tests/cli/book.rs` runs what can be run.
+    #[test]
+    fn every_printed_command_is_parsed() {
+        let commands: Vec<_> = book::pages().iter().flat_map(|page| book::commands(page)).collect();
+        let in_blocks = commands.iter().filter(|command| command.in_block).count();
+        assert!(0 < in_blocks && in_blocks < commands.len());
+        for book::Command { page, words, in_block } in commands {
+            // Letters that stand for numbers.
+            let words = words.iter().map(|word| match word.as_str() {
+                "N" | "S" => "1",
+                word => word,
+            });
+            let words: Vec<&str> = std::iter::once("striate").chain(words).collect();
+            match Arguments::try_parse_from(&words) {
+                Ok(_) => {}
+                // A sentence may name a command without its arguments.
+                Err(error) if !in_block && error.kind() == ErrorKind::MissingRequiredArgument => {}
+                Err(error) => panic!("{}: {words:?}: {error}", page.display()),
+            }
+        }
+    }
+}

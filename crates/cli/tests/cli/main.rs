@@ -1,6 +1,7 @@
 //! The command as its users meet it: run on good input and on bad.
 
 mod bench;
+mod book;
 mod cifar;
 mod compare;
 mod damage;
