@@ -42,12 +42,12 @@ def vgg4_large_filter():
     return FourBlocks(False, *[{"kernel": 3 + 2 * i, "padding": 1 + i} for i in range(4)])
 
 
-def blocks(channels, counts):
+def blocks(channels, counts, norm=False):
     """Blocks of 3x3 convolutions with ReLU, each max-pooled."""
     layers, inputs = [], 3
     for outputs, count in zip(channels, counts):
         for _ in range(count):
-            layers += [conv(inputs, outputs, padding=1), nn.ReLU()]
+            layers += [conv(inputs, outputs, padding=1), *[nn.BatchNorm2d(outputs)] * norm, nn.ReLU()]
             inputs = outputs
         layers.append(nn.MaxPool2d(2))
     return layers
@@ -58,8 +58,8 @@ def head():
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), *hidden, nn.Linear(512, 120)]
 
 
-def dogs_vgg():
-    return nn.Sequential(*blocks([64, 128, 256, 512], [2, 2, 2, 2]), *head())
+def dogs_vgg(norm=False):
+    return nn.Sequential(*blocks([64, 128, 256, 512], [2, 2, 2, 2], norm), *head())
 
 
 class Vgg16(nn.Module):
@@ -189,6 +189,7 @@ NETWORKS = {
     "resnet18-large-kernel": (resnet18_large_kernel, fastai_adam(1e-2)),
     "resnet18-imagenet": (torchvision.models.resnet18, fastai_adam(1e-2)),
     "dogs-vgg": (dogs_vgg, adam(1e-3)),
+    "dogs-vgg-norm": (lambda: dogs_vgg(norm=True), adam(1e-3)),
     "vgg16": (Vgg16, adam(1e-3)),
     "mnist-mlp": (Mlp, adam(1e-3)),
     "mnist-cnn": (Cnn, adam(1e-2)),

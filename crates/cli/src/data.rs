@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageReader, Rgba};
 use serde::{Deserialize, Serialize};
-use striate::data::{Images, Subset, torch_permutation};
+use striate::data::{IMAGENET, Images, Photo, Subset, torch_permutation};
 use striate::models::{Corpus, Entry, Recipe};
 use striate::prelude::*;
 
@@ -48,14 +48,6 @@ impl Samples {
                     test: Some(test),
                 }
             }
-        })
-    }
-
-    /// The test images, or, where there are none apart, the held-out ones.
-    pub fn last(&self) -> Result<Subset<Images>, Failure> {
-        Ok(match &self.test {
-            Some(test) => test.subset(0..test.len())?,
-            None => self.valid.clone(),
         })
     }
 }
@@ -128,12 +120,7 @@ pub fn recipe(entry: &Entry) -> Result<Recipe, Failure> {
 /// A picture file as a batch of one sample `[1, channels, height, width]`, scaled and normalised like the
 /// network's training data.
 pub fn picture(path: &Path, entry: &Entry, invert: bool) -> Result<Tensor, Failure> {
-    // The format is what the bytes say, not what the name says.
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let mut picture = opaque(reader.map_err(named(path))?.decode().map_err(named(path))?);
-    if invert {
-        picture.invert();
-    }
+    let picture = open(path, invert)?;
     let &[channels, height, width] = entry.input else {
         return Err(format!("{} does not take pictures", entry.name).into());
     };
@@ -142,14 +129,42 @@ pub fn picture(path: &Path, entry: &Entry, invert: bool) -> Result<Tensor, Failu
         1 => picture.into_luma8().into_raw(),
         _ => picture.into_rgb8().into_raw(),
     };
-    let (mean, std) = entry.recipe.and_then(|recipe| recipe().normalize).unwrap_or((0.0, 1.0));
+    let (mean, std) = normalization(entry);
     let plane = height * width;
     let values = (0..channels * plane).map(|i| {
         let byte = interleaved[i % plane * channels + i / plane];
-        (f32::from(byte) / 255.0 - mean) / std
+        (f32::from(byte) / 255.0 - mean[i / plane]) / std[i / plane]
     });
     let shape = [1, channels, height, width];
     Ok(Tensor::from_vec(values.collect(), shape, &Device::cpu())?)
+}
+
+/// What is taken off each channel of a network's pixels in [0, 1], and what they are then divided by.
+pub fn normalization(entry: &Entry) -> ([f32; 3], [f32; 3]) {
+    let recipe = entry.recipe.and_then(|recipe| recipe().normalize);
+    match (entry.name, recipe) {
+        // Its weights come from ImageNet.
+        ("vgg16", _) => IMAGENET,
+        (_, Some((mean, std))) => ([mean; 3], [std; 3]),
+        (_, None) => ([0.0; 3], [1.0; 3]),
+    }
+}
+
+/// A picture file as a photo of its own size.
+pub fn photo(path: &Path, invert: bool) -> Result<Photo, Failure> {
+    let pixels = open(path, invert)?.into_rgb8();
+    let [width, height] = [pixels.width(), pixels.height()].map(|side| side as usize);
+    Ok(Photo::new(width, height, pixels.into_raw())?)
+}
+
+fn open(path: &Path, invert: bool) -> Result<DynamicImage, Failure> {
+    // The format is what the bytes say, not what the name says.
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    let mut picture = opaque(reader.map_err(named(path))?.decode().map_err(named(path))?);
+    if invert {
+        picture.invert();
+    }
+    Ok(picture)
 }
 
 /// A picture as it looks on white paper: what is transparent shows the paper. Before anything is scaled, so that the

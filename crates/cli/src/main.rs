@@ -1,12 +1,16 @@
 //! The `striate` command: train, look, ask.
 //!
 //! Each command is a file in [`commands`]: its arguments, and one function that does it. Whatever goes wrong ends
-//! as one line on standard error and exit code 2.
+//! as one line on standard error and exit code 2. Training that Ctrl-C
+//! ended has exit code 130, and `verify` has 1 for bits that differ.
 
+mod answers;
 mod commands;
 mod data;
 mod draw;
+mod report;
 mod run;
+mod training;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -36,6 +40,8 @@ enum Command {
     Train(commands::train::Arguments),
     Photos(commands::photos::Arguments),
     Compare(commands::compare::Arguments),
+    Verify(commands::verify::Arguments),
+    Report(commands::report::Arguments),
     Evaluate(commands::evaluate::Arguments),
     Predict(commands::predict::Arguments),
     Summary(commands::summary::Arguments),
@@ -52,6 +58,14 @@ enum Command {
 /// What a command fails with: any error, shown as one line.
 type Failure = Box<dyn std::error::Error>;
 
+/// A command that ends early, or with a verdict, and has an exit code of its own to say so.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Ended {
+    code: u8,
+    message: String,
+}
+
 /// Puts before an error the name of the file that it is about.
 fn named<E: Display>(path: &Path) -> impl Fn(E) -> Failure + '_ {
     move |error| format!("{}: {error}", path.display()).into()
@@ -63,6 +77,8 @@ fn main() -> ExitCode {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Photos(arguments) => commands::photos::run(arguments),
         Command::Compare(arguments) => commands::compare::run(arguments),
+        Command::Report(arguments) => commands::report::run(arguments),
+        Command::Verify(arguments) => commands::verify::run(arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments),
         Command::Predict(arguments) => commands::predict::run(arguments),
         Command::Summary(arguments) => commands::summary::run(arguments),
@@ -81,7 +97,7 @@ fn main() -> ExitCode {
             // A failure to say so can be told to nobody.
             let line = error.to_string().replace('\n', " ");
             let _ = writeln!(std::io::stderr(), "striate: {line}");
-            ExitCode::from(2)
+            ExitCode::from(error.downcast_ref().map_or(2, |ended: &Ended| ended.code))
         }
     }
 }

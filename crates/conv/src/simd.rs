@@ -68,6 +68,11 @@ pub(crate) use vectorized;
 /// Bytes that are fetched together.
 #[cfg(target_arch = "x86_64")]
 const CACHE_LINE: usize = 64;
+/// The kernels of this process: `portable`, `avx2` or `avx512`. They decide over the last bits of sums, and the environment
+/// variable `STRIATE_KERNEL` can ask for lower ones than the processor has.
+pub fn kernels() -> &'static str {
+    level().name()
+}
 
 /// What kernels may use of a processor, each level all of those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]

@@ -101,6 +101,11 @@ impl Loader {
         Self { workers: Some(workers), ..self }
     }
 
+    /// The number of samples in a batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch
+    }
+
     /// The dataset that is delivered.
     pub fn dataset(&self) -> &dyn Dataset {
         &*self.dataset

@@ -4,7 +4,7 @@ use striate_nn::{Init, Module};
 use striate_tensor::Result;
 
 use crate::{
-    Recipe, dogs_vgg, mnist_cnn, mnist_mlp, mnist_net, resnet18, resnet18_dilation,
+    Recipe, dogs_vgg, dogs_vgg_norm, mnist_cnn, mnist_mlp, mnist_net, resnet18, resnet18_dilation,
     resnet18_imagenet, resnet18_large_kernel, vgg4, vgg4_dilation, vgg4_dilation_same,
     vgg4_large_filter, vgg16,
 };
@@ -135,6 +135,17 @@ pub const CATALOGUE: &[Entry] = &[
         description: "four blocks of two 3x3 convolutions, three linear layers",
         recipe: None,
         build: |init| Ok(Box::new(dogs_vgg(init)?)),
+    },
+    Entry {
+        name: "dogs-vgg-norm",
+        document: 2,
+        input: PHOTOS,
+        classes: 120,
+        parameters: 5_276_088,
+        published: "not in the document",
+        description: "the same with batch norm, which cures it",
+        recipe: None,
+        build: |init| Ok(Box::new(dogs_vgg_norm(init)?)),
     },
     Entry {
         name: "vgg16",

@@ -30,5 +30,5 @@ pub use parameter::{Parameter, RunningValue};
 pub use pass::{Mode, Pass, Visit};
 pub use receptive::{Field, Window, receptive_field_size, receptive_fields};
 pub use smooth::Smoothed;
-pub use summary::{Row, Summary};
+pub use summary::{Row, Summary, grouped};
 pub use train::{Evaluation, Loss, Step, Trainer, evaluate};

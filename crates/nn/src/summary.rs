@@ -156,8 +156,8 @@ fn is_own(parameter: &str, layer: &str) -> bool {
     }
 }
 
-/// `28,938`
-fn grouped(number: u64) -> String {
+/// A number as tables show it: `28,938`.
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -8,10 +8,10 @@ use std::time::Instant;
 use striate::models::{Entry, Recipe};
 use striate::prelude::*;
 
-use super::evaluate::evaluate_on;
 use super::{Machine, entry, print};
 use crate::Failure;
 use crate::data::{Samples, Source, recipe};
+use crate::training::AT_ONCE;
 
 /// Train networks by their own recipes, and by one in common, and compare them
 ///
@@ -112,7 +112,12 @@ impl Plan {
             trainer.epoch(loader.epoch(epoch).map(|batch| batch?.to(device)), |_| true)?;
         }
         let seconds = start.elapsed().as_secs_f64();
-        let test = evaluate_on(&*net, recipe, &samples.last()?, device)?;
+        let test = match &samples.test {
+            Some(test) => Loader::new(test),
+            None => Loader::new(&samples.valid),
+        };
+        let batches = test.batch(AT_ONCE).epoch(0).map(|batch| batch?.to(device));
+        let test = evaluate(&*net, recipe.loss, batches)?;
         Ok(Run { accuracy: test.accuracy(), seconds })
     }
 

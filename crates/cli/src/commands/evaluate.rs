@@ -3,21 +3,19 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use striate::models::Recipe;
-use striate::nn::Evaluation;
-use striate::prelude::*;
 
 use super::{device, print};
 use crate::Failure;
-use crate::data::{Source, recipe};
+use crate::data::Source;
 use crate::run::RunFolder;
+use crate::training::Job;
 
 /// Measure a trained network on all test samples
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The run folder
     run: PathBuf,
-    /// A folder with MNIST's four files or CIFAR-10's six, or a fetched data set's name [default: what the run used]
+    /// A folder with other data of the same kind, or a fetched data set's name [default: what the run used]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// What computes: cpu, or a card such as cuda:0
@@ -30,40 +28,28 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let folder = RunFolder::open(&arguments.run)?;
-    let (entry, net) = folder.network()?;
-    let device = device(&arguments.device)?;
-    net.to_device(&device)?;
-    let recipe = recipe(entry)?;
-    let source = match arguments.data {
-        data @ Some(_) => Source::from_option(data)?,
-        None => folder.config()?.data,
-    };
-    let result = evaluate_on(&*net, &recipe, &source.load(&recipe)?.last()?, &device)?;
+    let mut config = folder.config()?;
+    if arguments.data.is_some() {
+        config.data = Source::from_option(arguments.data)?;
+    }
+    let job = Job::new(&config, &device(&arguments.device)?)?;
+    folder.load_weights(&*job.net)?;
+    let result = job.evaluate(job.last())?;
     if arguments.json {
         return print(json!({
-            "model": entry.name,
+            "model": config.name(),
             "samples": result.samples,
             "loss": result.loss(),
             "accuracy": result.accuracy(),
         }));
     }
     print(format_args!(
-        "{}: accuracy {:.4} ({} of {}), loss {:.4}, on the test samples of {source}",
-        entry.name,
+        "{}: accuracy {:.4} ({} of {}), loss {:.4}, on the test samples of {}",
+        config.name(),
         result.accuracy(),
         result.hits,
         result.samples,
-        result.loss()
+        result.loss(),
+        config.data
     ))
-}
-
-/// Loss and accuracy of a network over `samples`.
-pub fn evaluate_on<D: Dataset + Clone + 'static>(
-    net: &dyn Module,
-    recipe: &Recipe,
-    samples: &D,
-    device: &Device,
-) -> Result<Evaluation, Failure> {
-    let batches = Loader::new(samples).batch(500).epoch(0);
-    Ok(evaluate(net, recipe.loss, batches.map(|batch| batch?.to(device)))?)
 }

@@ -13,15 +13,20 @@ pub mod models;
 pub mod photos;
 pub mod pooling;
 pub mod predict;
+pub mod report;
 pub mod show;
 pub mod summary;
 pub mod train;
+pub mod verify;
+
+use std::fmt::Debug;
 
 use striate::conv::conv::allow_winograd;
 use striate::models::{CATALOGUE, Entry, find};
 use striate::prelude::Device;
 
 use crate::Failure;
+use crate::run::RunFolder;
 
 /// Prints to standard output; a reader that went away (`| head`) is no error.
 pub fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
@@ -42,6 +47,21 @@ pub fn entry(name: &str) -> Result<&'static Entry, Failure> {
     })
 }
 
+/// Refuses an option that is `given` if the run to be continued has another.
+pub fn unchanged<T: PartialEq + Debug>(
+    folder: &RunFolder,
+    what: &str,
+    given: Option<T>,
+    was: T,
+) -> Result<(), Failure> {
+    match given {
+        Some(given) if given != was => {
+            Err(format!("{}: the run's {what} was {was:?}", folder.path().display()).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The device with a name, `cpu` or such as `cuda:0`.
 pub fn device(name: &str) -> Result<Device, Failure> {
     let card = name.strip_prefix("cuda:").map(str::parse);
@@ -53,7 +73,7 @@ pub fn device(name: &str) -> Result<Device, Failure> {
 }
 
 /// What computes, as the commands that train take it.
-#[derive(clap::Args, serde::Serialize)]
+#[derive(clap::Args)]
 pub struct Machine {
     /// How many threads; the results do not depend on it [default: one a core]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]

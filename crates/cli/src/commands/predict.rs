@@ -6,7 +6,7 @@ use striate::prelude::*;
 
 use super::{device, print};
 use crate::Failure;
-use crate::data::picture;
+use crate::data::{photo, picture};
 use crate::run::RunFolder;
 
 /// Classify a picture with a trained network
@@ -28,16 +28,25 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let (entry, net) = RunFolder::open(&arguments.run)?.network()?;
+    let folder = RunFolder::open(&arguments.run)?;
+    let (config, (entry, net)) = (folder.config()?, folder.network()?);
     let device = device(&arguments.device)?;
     net.to_device(&device)?;
-    let sample = picture(&arguments.picture, entry, arguments.invert)?.to_device(&device)?;
+    let sample = match &config.photos {
+        Some(photos) => photos.sample(photo(&arguments.picture, arguments.invert)?)?,
+        None => picture(&arguments.picture, entry, arguments.invert)?,
+    };
     // Log-probabilities are their own log-softmax, so this serves networks that return either.
-    let scores = net.forward(&sample, &Pass::evaluate())?.softmax(1)?.to_vec()?;
-    let mut classes: Vec<(usize, f32)> = scores.into_iter().enumerate().collect();
+    let outputs = net.forward(&sample.to_device(&device)?, &Pass::evaluate())?;
+    let mut classes: Vec<(usize, f32)> =
+        outputs.softmax(1)?.to_vec()?.into_iter().enumerate().collect();
+    // Runs know the names of their classes since they write receipts; a network may have outputs that none uses.
+    let names = &config.classes;
+    classes.retain(|(class, _)| names.is_empty() || *class < names.len());
     classes.sort_by(|a, b| b.1.total_cmp(&a.1));
     for (class, probability) in classes.iter().take(arguments.top as usize) {
-        print(format_args!("{class}  {probability:.4}"))?;
+        let name = names.get(*class).cloned().unwrap_or_else(|| class.to_string());
+        print(format_args!("{name}  {probability:.4}"))?;
     }
     Ok(())
 }

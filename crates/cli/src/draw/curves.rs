@@ -159,7 +159,7 @@ fn draw_series(chart: &mut Chart, series: &Series, colour: RGBColor) -> Drawn {
 }
 
 /// The part of an axis that is shown, and its ticks: places with their labels.
-struct Range {
+pub struct Range {
     low: f64,
     high: f64,
     ticks: Vec<(f64, String)>,
@@ -167,7 +167,7 @@ struct Range {
 
 impl Range {
     /// The range of the places with a margin; a lone place stands in the middle.
-    fn around(places: impl Iterator<Item = f64> + Clone) -> Self {
+    pub fn around(places: impl Iterator<Item = f64> + Clone) -> Self {
         let whole = places.clone().all(|place| place.fract() == 0.0);
         let low = places.clone().fold(f64::INFINITY, f64::min);
         let high = places.fold(f64::NEG_INFINITY, f64::max);
@@ -187,8 +187,13 @@ impl Range {
         Self { low, high, ticks: ticks(low, high, whole) }
     }
 
+    /// The places that are labelled, with their labels.
+    pub fn ticks(&self) -> &[(f64, String)] {
+        &self.ticks
+    }
+
     /// Where a place falls between the ends, from 0 to 1.
-    fn fraction(&self, place: f64) -> f64 {
+    pub fn fraction(&self, place: f64) -> f64 {
         (place - self.low) / (self.high - self.low)
     }
 }

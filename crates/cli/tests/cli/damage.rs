@@ -17,7 +17,10 @@ fn what_cannot_be_trained_says_why() {
         &["train", "mnist-mlp", "--out", text(&nowhere), "--resume"],
         "expected the folder of a run",
     );
-    fails(&["train", "mnist-cnn", "--out", folder, "--resume"], "the run's model was mnist-mlp");
+    fails(
+        &["train", "mnist-cnn", "--out", folder, "--resume"],
+        "the run's model was \"mnist-mlp\"",
+    );
     fails(
         &["train", "mnist-mlp", "--out", folder, "--resume", "--seed", "9"],
         "the run's seed was 1",
@@ -29,7 +32,7 @@ fn what_cannot_be_trained_says_why() {
     train(&data, &out, "run", &["--resume", "--epochs", "3"]);
     fails(
         &["train", "mnist-mlp", "--out", folder, "--resume", "--epochs", "2"],
-        "3 epochs have ended, not 2",
+        "3 epochs have begun, not 2",
     );
     misused(&["train", "mnist-mlp", "--resume"], "--out");
     misused(&["train", "mnist-mlp", "--epochs", "0"], "--epochs");
@@ -91,7 +94,7 @@ fn damaged_runs_say_which_file() {
         fs::write(run.join("config.json"), config.replace(from, to)).unwrap();
     };
     edited("\"batch\": 100", "\"batch\": 0");
-    fails(&resume, "the run's recipe was another");
+    fails(&resume, "the run's recipe was (0, ");
     edited("mnist-mlp", "mnist-cnn");
     fails(&["evaluate", folder], "model.safetensors: load_state: missing: conv1.0.bias");
     edited("mnist-mlp", "mnist-cnm");

@@ -8,9 +8,13 @@ mod damage;
 mod explain;
 mod disk;
 mod data;
+#[cfg(unix)]
+mod interrupts;
 mod photos;
 mod pictures;
 mod pooling;
+mod receipts;
+mod reports;
 mod runs;
 mod sizes;
 mod streams;
@@ -64,8 +68,13 @@ fn misused(arguments: &[&str], message: &str) {
 
 /// A folder with the four files of a small MNIST: each image has a bright row, which is its label.
 fn digits() -> TempDir {
+    digits_of(200, 50)
+}
+
+/// The same with so many images to train on and to test on.
+fn digits_of(train: u32, test: u32) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for (name, count) in [("train", 200u32), ("t10k", 50)] {
+    for (name, count) in [("train", train), ("t10k", test)] {
         let mut images = [0x0803u32, count, 28, 28].map(u32::to_be_bytes).concat();
         let mut labels = [0x0801u32, count].map(u32::to_be_bytes).concat();
         for number in 0..count {

@@ -51,7 +51,7 @@ fn a_network_learns_and_leaves_its_pictures() {
     let learn = ["dogs-vgg-norm", "--epochs", "2"];
     let run = photos(&learn, &data, &out, "norm");
     assert_eq!(rows(&run).len(), 2);
-    for file in ["photos.json", "curves.svg", "model.safetensors", "confusion.csv"] {
+    for file in ["config.json", "steps.csv", "receipt.csv", "report.html", "mistakes.png"] {
         assert!(run.join(file).exists(), "{file}");
     }
     let confusion = fs::read_to_string(run.join("confusion.csv")).unwrap();
@@ -63,6 +63,44 @@ fn a_network_learns_and_leaves_its_pictures() {
     assert_eq!(image::image_dimensions(run.join("confusion.png")).unwrap(), (724, 724));
     let threads = [&learn[..], &["--threads", "1"]].concat();
     assert_eq!(rows(&run), rows(&photos(&threads, &data, &out, "one thread")));
+    // The folder serves the other commands as any run's does.
+    let result = json(&["evaluate", text(&run), "--json"]);
+    assert_eq!((&result["samples"], &result["model"]), (&6.into(), &"dogs-vgg-norm".into()));
+    let accuracy: f64 = rows(&run)[1].split(',').nth(4).unwrap().parse().unwrap();
+    assert_eq!(result["accuracy"], accuracy);
+    let photo = data.path().join("train/dog0.jpg");
+    let answer = prints(&["predict", text(&run), text(&photo), "--top", "9"]);
+    let mut names: Vec<&str> = answer.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["beagle", "pug", "whippet"]);
+    assert!(prints(&["verify", text(&run)]).contains("3 of 3 lines compared"));
+}
+
+/// Augmented, with a body that thaws after the first epoch: stopped, and continued by nothing but its folder.
+#[test]
+fn a_run_on_photos_continues_to_the_same_bits() {
+    let (data, out) = (kennel(), tempfile::tempdir().unwrap());
+    let weights = weights(&out);
+    let learn = ["vgg16", "--weights", &weights, "--unfreeze-after", "1", "--epochs"];
+    let whole = photos(&[&learn[..], &["3"]].concat(), &data, &out, "whole");
+    let parts = photos(&[&learn[..], &["1"]].concat(), &data, &out, "parts");
+    let resume = ["photos", "vgg16", "--out", text(&parts), "--resume"];
+    prints(&[&resume[..], &["--epochs", "3", "--quiet", "--threads", "1"]].concat());
+    assert_eq!(results(&whole), results(&parts));
+    let refused = |more: &[&str], message: &str| fails(&[&resume[..], more].concat(), message);
+    refused(&["--rate", "0.5"], "the run's optimizer was");
+    refused(&["--plain"], "the run's --plain was false");
+    refused(&["--split", "4"], "the run's split was 1");
+    refused(&["--unfreeze-after", "9"], "the run's thawing was Some(1)");
+    fails(
+        &["photos", "dogs-vgg", "--out", text(&parts), "--resume"],
+        "the run's network was Vgg16",
+    );
+    fails(
+        &["train", "mnist-mlp", "--out", text(&parts), "--resume"],
+        "the run was made by `striate photos`",
+    );
+    misused(&["photos", "dogs-vgg"], "--data");
 }
 
 #[test]
@@ -106,6 +144,18 @@ fn features_are_computed_once_and_change_nothing() {
             assert!((cached - whole).abs() <= 1e-3 * whole.abs(), "{cached}, {whole}");
         }
     }
+    // The head that was trained stands on the body that was not, and says the same of a photo as the whole network.
+    let photo = data.path().join("train/dog5.jpg");
+    let answers = [&first, &whole].map(|run| {
+        let answer = prints(&["predict", text(run), text(&photo), "--top", "1"]);
+        let (name, probability) = answer.trim().split_once("  ").unwrap();
+        (name.to_owned(), probability.parse::<f64>().unwrap())
+    });
+    assert_eq!(answers[0].0, answers[1].0);
+    assert!((answers[0].1 - answers[1].1).abs() <= 1e-3, "{answers:?}");
+    let [evaluated, other] =
+        [&first, &whole].map(|run| json(&["evaluate", text(run), "--json"])["accuracy"].clone());
+    assert_eq!(evaluated, other);
     // Another set of photos has other features.
     let other = [&cached[..], &["--classes", "2"]].concat();
     let folders = ["--data", text(data.path()), "--side", "32", "--quiet"];

@@ -124,3 +124,26 @@ fn a_killed_run_continues_to_the_same_bits() {
     let whole = train(&data, &out, "whole", &["--epochs", "40"]);
     assert_eq!(results(&whole), results(&run));
 }
+
+/// One header, then every third step, each with its epoch; and nothing on standard error, which is no terminal here.
+#[test]
+fn steps_are_logged_and_a_log_has_no_progress_bar() {
+    let (data, out) = (digits(), tempfile::tempdir().unwrap());
+    let run = out.path().join("run");
+    let folders = ["--data", text(data.path()), "--out", text(&run)];
+    let arguments = ["train", "mnist-mlp", "--epochs", "5", "--log-every", "3"];
+    let output = super::run(&[&arguments[..], &folders].concat());
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    let table = fs::read_to_string(run.join("steps.csv")).unwrap();
+    let mut lines = table.lines();
+    let header = "step,epoch,loss,smoothed_loss,learning_rate,images_per_second";
+    assert_eq!(lines.next(), Some(header));
+    let rows: Vec<Vec<f64>> =
+        lines.map(|row| row.split(',').map(|field| field.parse().unwrap()).collect()).collect();
+    let place = |row: &Vec<f64>| (row[0], row[1]);
+    assert_eq!(rows.iter().map(place).collect::<Vec<_>>(), [(3.0, 2.0), (6.0, 3.0), (9.0, 5.0)]);
+    assert!(rows[2][2] < rows[0][2], "the loss falls: {table}");
+    assert!(rows.iter().all(|row| row[4] == 1e-3 && row[5] > 0.0), "{table}");
+    misused(&["train", "mnist-mlp", "--log-every", "0"], "--log-every");
+}

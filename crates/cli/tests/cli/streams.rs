@@ -53,5 +53,5 @@ fn a_full_disk_is_reported_and_the_run_can_be_continued() {
     assert!(complaint.contains("model.safetensors: "), "{complaint}");
     train(&data, &out, "run", &["--resume"]);
     let files = fs::read_dir(&run).unwrap().map(|file| file.unwrap().file_name());
-    assert_eq!(files.count(), 5, "nothing but the files of a run");
+    assert_eq!(files.count(), 8, "nothing but the files of a run");
 }

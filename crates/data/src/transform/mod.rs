@@ -292,7 +292,11 @@ impl Transforms {
     }
 
     /// The sample of a photo after all steps: its planes, normalised, into `values`.
-    pub(crate) fn write(&self, photo: Photo, key: Key, values: &mut [f32]) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If `values` has not as many elements as [`sample_shape`](Transforms::sample_shape) says.
+    pub fn write(&self, photo: Photo, key: Key, values: &mut [f32]) -> Result<()> {
         let photo = self.apply(photo, key);
         let [channels, height, width] = self.shape;
         if [photo.height(), photo.width()] != [height, width]

@@ -7,7 +7,7 @@ use striate::nn::atomic_write;
 use striate::prelude::*;
 use striate::tensor::random::{Key, Purpose};
 
-use super::task::AUGMENTATION;
+use super::settings::AUGMENTATION;
 use crate::Failure;
 use crate::commands::print;
 use crate::draw::photos::contact_sheet;

@@ -1,32 +1,22 @@
-//! What is trained on which photos.
+//! What is trained on which photos: a run's configuration as a [`Job`].
 
 use std::sync::Arc;
 
-use striate::data::{IMAGENET, Photo, Photos, Subset, Transform, Transforms};
-use striate::models::{Vgg16, dogs_vgg, dogs_vgg_norm, vgg16};
-use striate::nn::{Checkpoint, Distribution};
+use striate::data::{Photo, Photos, Subset};
+use striate::models::{dogs_vgg, dogs_vgg_norm};
+use striate::nn::Distribution;
 use striate::prelude::*;
 
 use super::features::Features;
-use super::{Arguments, Network};
-use crate::{Failure, named};
-
-/// A network, and the samples to train it on and to test it on.
-pub struct Task {
-    /// What is trained: the head alone, if the features are cached.
-    pub net: Box<dyn Module>,
-    /// The parameters that are frozen for a while, or for good.
-    pub body: Vec<Parameter>,
-    pub train: Arc<dyn Dataset>,
-    pub valid: Arc<dyn Dataset>,
-    /// What computes.
-    pub device: Device,
-    /// The photos behind `valid`.
-    pub photos: HeldOut,
-}
+use super::settings::{Network, Settings};
+use crate::Failure;
+use crate::data::Source;
+use crate::run::Config;
+use crate::training::{Job, Method};
 
 /// The photos that are held out, in the order of their samples.
-pub struct HeldOut(Subset<Subset<Photos>>, usize);
+#[derive(Clone)]
+pub struct HeldOut(Subset<Subset<Photos>>);
 
 impl HeldOut {
     /// The place of a held-out sample among all photos.
@@ -46,103 +36,86 @@ impl HeldOut {
         name.to_string_lossy().into_owned()
     }
 
-    /// How many classes are in use.
-    pub fn classes(&self) -> usize {
-        self.1
-    }
-
-    /// The name of a class.
-    pub fn class(&self, label: usize) -> &str {
-        &self.all().classes()[label]
-    }
-
     fn all(&self) -> &Photos {
         self.0.dataset().dataset()
-    }
-}
-
-impl Task {
-    pub fn new(arguments: &Arguments, device: Device) -> Result<Self, Failure> {
-        let photos = Photos::from_dir(&arguments.data, transforms(arguments, false)?)?;
-        let classes = photos.classes().len().min(arguments.classes.unwrap_or(u32::MAX) as usize);
-        if classes > BREEDS {
-            let folder = arguments.data.display();
-            return Err(format!("{folder}: expected up to {BREEDS} classes, got {classes}").into());
-        }
-        let labels = photos.labels().iter().enumerate();
-        let chosen = labels.filter(|(_, label)| **label < classes as i64).map(|(index, _)| index);
-        let photos = photos.subset(chosen)?;
-        let fifth = photos.len() / 5;
-        if fifth == 0 {
-            return Err(
-                format!("{}: expected five photos or more", arguments.data.display()).into()
-            );
-        }
-        let (train, valid) = photos.split(fifth, arguments.split)?;
-        let augmented = photos.dataset().with(transforms(arguments, !arguments.plain)?);
-        let augmented = augmented.subset(photos.indices().iter().copied())?;
-        let train = augmented.subset(train.indices().iter().copied())?;
-        let held_out = HeldOut(valid.clone(), classes);
-        let init = Init::seed(arguments.seed);
-        let (net, body): (Box<dyn Module>, _) = match arguments.network {
-            Network::DogsVgg => (Box::new(dogs_vgg(&init)?), Vec::new()),
-            Network::DogsVggHe => {
-                (Box::new(dogs_vgg(&init.weights(Distribution::HeNormal))?), Vec::new())
-            }
-            Network::DogsVggNorm => (Box::new(dogs_vgg_norm(&init)?), Vec::new()),
-            Network::Vgg16 => {
-                let net = pretrained(arguments, &init)?;
-                net.to_device(&device)?;
-                if let Some(cache) = &arguments.cache_features {
-                    let features = Features::cached(cache, (&net.features, &device), &photos)?;
-                    let (train, valid) = features.split(fifth, arguments.split)?;
-                    return Ok(Task {
-                        net: Box::new(net.head),
-                        body: Vec::new(),
-                        train: Arc::new(train),
-                        valid: Arc::new(valid),
-                        device,
-                        photos: held_out,
-                    });
-                }
-                let body = net.features.parameters();
-                (Box::new(net), body)
-            }
-        };
-        net.to_device(&device)?;
-        let (train, valid) = (Arc::new(train), Arc::new(valid));
-        Ok(Task { net, body, train, valid, device, photos: held_out })
     }
 }
 
 /// The outputs of document 2's networks.
 const BREEDS: usize = 120;
 
-/// VGG16 with the body's weights from the file, which is frozen, and a fresh head.
-fn pretrained(arguments: &Arguments, init: &Init) -> Result<Vgg16, Failure> {
-    let net: Vgg16 = vgg16(init)?;
-    let path = arguments.weights.as_deref().unwrap_or("".as_ref());
-    let weights = Checkpoint::load(path, &Device::cpu())?;
-    net.load_features(&weights.tensors).map_err(named(path))?;
-    net.features.freeze(true);
-    Ok(net)
+/// Lists the photos and makes the network on `device`; with a cache, computes or reads the features.
+pub fn job(config: &Config, settings: &Settings, device: &Device) -> Result<Job, Failure> {
+    let Source::Folder(folder) = &config.data else {
+        return Err("expected the folder of photos, --data DIR".into());
+    };
+    let photos = Photos::from_dir(folder, settings.transforms(false)?)?;
+    let count = photos.classes().len().min(settings.classes.unwrap_or(u32::MAX) as usize);
+    let expected = |what: String| -> Failure { format!("{}: {what}", folder.display()).into() };
+    if count > BREEDS {
+        return Err(expected(format!("expected up to {BREEDS} classes, got {count}")));
+    }
+    let classes = photos.classes()[..count].to_vec();
+    let labels = photos.labels().iter().enumerate();
+    let chosen = labels.filter(|(_, label)| **label < count as i64).map(|(index, _)| index);
+    let photos = photos.subset(chosen)?;
+    let fifth = photos.len() / 5;
+    if fifth == 0 {
+        return Err(expected("expected five photos or more".to_owned()));
+    }
+    let (train, valid) = photos.split(fifth, settings.split)?;
+    let held_out = HeldOut(valid.clone());
+    let init = Init::seed(config.seed);
+    let (net, body, train, valid): (Box<dyn Module>, _, Arc<dyn Dataset>, Arc<dyn Dataset>) =
+        match (settings.network, &settings.cache_features) {
+            (Network::Vgg16, Some(cache)) => {
+                let net = settings.pretrained(&init)?;
+                net.to_device(device)?;
+                let features = Features::cached(cache, (&net.features, device), &photos)?;
+                let (train, valid) = features.split(fifth, settings.split)?;
+                (Box::new(net.head), Vec::new(), Arc::new(train), Arc::new(valid))
+            }
+            _ => {
+                let (net, body) = network(settings, &init)?;
+                let augmented = photos.dataset().with(settings.transforms(!settings.plain)?);
+                let augmented = augmented.subset(photos.indices().iter().copied())?;
+                let train = augmented.subset(train.indices().iter().copied())?;
+                (net, body, Arc::new(train), Arc::new(valid))
+            }
+        };
+    net.to_device(device)?;
+    Ok(Job {
+        net,
+        loader: Loader::new(&train).batch(config.batch).shuffle(config.seed),
+        valid,
+        test: None,
+        classes,
+        photos: Some(held_out),
+        device: device.clone(),
+        loss: Tensor::cross_entropy,
+        seed: config.seed,
+        method: Method::Transfer {
+            rule: config.optimizer,
+            body_rate: settings.body_rate,
+            body,
+            unfreeze_after: settings.unfreeze_after,
+        },
+    })
 }
 
-/// The document's random steps.
-pub const AUGMENTATION: [Transform; 4] = [
-    Transform::HorizontalFlip(0.5),
-    Transform::Rotation(30.0),
-    Transform::ColorJitter { brightness: 0.5, contrast: 0.5, saturation: 0.5, hue: 0.2 },
-    Transform::Perspective { distortion: 0.5, probability: 0.5 },
-];
-
-/// The document's transforms for training or testing, normalised where ImageNet's weights expect it.
-fn transforms(arguments: &Arguments, augmented: bool) -> Result<Transforms, Failure> {
-    let sized = [Transform::PadToSquare, Transform::Resize([arguments.side; 2])];
-    let steps = AUGMENTATION.into_iter().filter(|_| augmented).chain(sized);
-    let transforms = Transforms::new(steps)?;
-    Ok(match arguments.network {
-        Network::Vgg16 => transforms.normalize(IMAGENET.0, IMAGENET.1)?,
-        _ => transforms,
+/// The network, and the parameters that are frozen for a while, or for good.
+fn network(settings: &Settings, init: &Init) -> Result<(Box<dyn Module>, Vec<Parameter>), Failure> {
+    Ok(match settings.network {
+        Network::DogsVgg => (Box::new(dogs_vgg(init)?), Vec::new()),
+        Network::DogsVggHe => {
+            let init = init.clone().weights(Distribution::HeNormal);
+            (Box::new(dogs_vgg(&init)?), Vec::new())
+        }
+        Network::DogsVggNorm => (Box::new(dogs_vgg_norm(init)?), Vec::new()),
+        Network::Vgg16 => {
+            let net = settings.pretrained(init)?;
+            let body = net.features.parameters();
+            (Box::new(net), body)
+        }
     })
 }

@@ -3,123 +3,37 @@
 //! | file | content |
 //! | --- | --- |
 //! | `config.json` | model, data, seed, epochs, recipe |
+//! | `steps.csv` | one row every so many steps |
 //! | `metrics.csv` | one row an epoch |
 //! | `curves.svg` | the same as a picture |
-//! | `model.safetensors` | the weights under PyTorch's names |
+//! | `receipt.csv` | the digest of the parameters after every epoch |
+//! | `report.html` | all of it on a page, once training has ended |
+//! | `model.safetensors` | the weights after the last epoch, under PyTorch's names |
 //! | `checkpoint.safetensors` | everything that a resumed run needs |
 //!
-//! The checkpoint is written last in every epoch, so it never knows of an epoch that the other files do not.
+//! The checkpoint is written last in every epoch, so it never knows of an epoch that the other files do not. A run
+//! that is interrupted writes it once more, in the middle of an epoch, and the others stay as they are.
+
+mod config;
+mod metrics;
+mod receipt;
+mod steps;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use striate::models::Entry;
-use striate::nn::{Checkpoint, atomic_write, load_state};
+use striate::nn::{Checkpoint, State, atomic_write, load_state};
 use striate::prelude::*;
 
-use crate::commands::{entry, print};
-use crate::data::Source;
+use crate::commands::entry;
 use crate::draw::curves::run_svg;
 use crate::{Failure, named};
 
-/// What a run was asked to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Config {
-    /// The version of this program.
-    pub version: String,
-    /// The network's name.
-    pub model: String,
-    /// The data.
-    pub data: Source,
-    /// The seed of weights, order and dropout.
-    pub seed: u64,
-    /// How many epochs.
-    pub epochs: u64,
-    /// Samples in a batch.
-    pub batch: usize,
-    /// The optimizer and its settings.
-    pub optimizer: striate::nn::optim::Rule,
-    /// Mean and standard deviation taken off the pixels.
-    pub normalize: Option<(f32, f32)>,
-    /// Whether convolutions were never to be computed by Winograd's algorithm.
-    #[serde(default)]
-    pub precise: bool,
-}
-
-/// One row of `metrics.csv`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Epoch {
-    /// Counted from 1.
-    pub epoch: u64,
-    /// Mean loss while training.
-    pub train_loss: f64,
-    /// Accuracy while training.
-    pub train_accuracy: f64,
-    /// Mean loss on the held-out samples.
-    pub valid_loss: f64,
-    /// Accuracy on the held-out samples.
-    pub valid_accuracy: f64,
-    /// Learning rate of the last step.
-    pub learning_rate: f64,
-    /// How long the epoch took, evaluation included.
-    pub seconds: f64,
-}
-
-const HEADER: &str =
-    "epoch,train_loss,train_accuracy,valid_loss,valid_accuracy,learning_rate,seconds";
-
-impl Epoch {
-    /// Prints what stands above the rows of [`Epoch::print`].
-    pub fn print_heading() -> Result<(), Failure> {
-        print(format_args!(
-            "{:>5} {:>10} {:>10} {:>10} {:>10} {:>8}",
-            "epoch", "train loss", "train acc", "valid loss", "valid acc", "seconds"
-        ))
-    }
-
-    /// Prints the row.
-    pub fn print(&self) -> Result<(), Failure> {
-        print(format_args!(
-            "{:>5} {:>10.4} {:>10.4} {:>10.4} {:>10.4} {:>8.2}",
-            self.epoch,
-            self.train_loss,
-            self.train_accuracy,
-            self.valid_loss,
-            self.valid_accuracy,
-            self.seconds
-        ))
-    }
-
-    fn row(&self) -> String {
-        let Epoch {
-            epoch,
-            train_loss,
-            train_accuracy,
-            valid_loss,
-            valid_accuracy,
-            learning_rate,
-            seconds,
-        } = self;
-        format!(
-            "{epoch},{train_loss},{train_accuracy},{valid_loss},{valid_accuracy},{learning_rate},{seconds:.3}"
-        )
-    }
-
-    fn parse(row: &str) -> Option<Self> {
-        let mut fields = row.split(',').map(|field| field.parse::<f64>().ok());
-        let mut next = || fields.next()?;
-        Some(Epoch {
-            epoch: next()? as u64,
-            train_loss: next()?,
-            train_accuracy: next()?,
-            valid_loss: next()?,
-            valid_accuracy: next()?,
-            learning_rate: next()?,
-            seconds: next()?,
-        })
-    }
-}
+pub use config::Config;
+pub use metrics::Epoch;
+pub use receipt::{Line, digest, kernels};
+pub use steps::StepLog;
 
 /// A folder that holds a run.
 pub struct RunFolder(PathBuf);
@@ -180,11 +94,14 @@ impl RunFolder {
         serde_json::from_str(&text).map_err(named(&path))
     }
 
+    /// Opens `steps.csv` for a row every `every` steps, behind those up to step `last`.
+    pub fn step_log(&self, every: u64, last: u64) -> Result<StepLog, Failure> {
+        StepLog::open(self.file("steps.csv"), every, last)
+    }
+
     /// Writes the table of epochs and its curves.
     pub fn save_history(&self, title: &str, history: &[Epoch]) -> Result<(), Failure> {
-        let rows = history.iter().map(|epoch| epoch.row() + "\n");
-        let table = format!("{HEADER}\n{}", rows.collect::<String>());
-        atomic_write(&self.file("metrics.csv"), table.as_bytes())?;
+        atomic_write(&self.file("metrics.csv"), metrics::table(history).as_bytes())?;
         let column = |value: fn(&Epoch) -> f64| history.iter().map(value).collect::<Vec<f64>>();
         let curves = run_svg(
             title,
@@ -199,41 +116,53 @@ impl RunFolder {
         Ok(atomic_write(&self.file("curves.svg"), curves.as_bytes())?)
     }
 
+    /// Where the report is.
+    pub fn report_path(&self) -> PathBuf {
+        self.file("report.html")
+    }
+
     /// Writes everything that is known after an epoch, the checkpoint last.
-    pub fn save(
+    pub fn save_epoch(
         &self,
         config: &Config,
-        history: &[Epoch],
+        past: &Past,
         trainer: &Trainer,
         net: &dyn Module,
     ) -> Result<(), Failure> {
-        self.save_history(&format!("{}, seed {}", config.model, config.seed), history)?;
-        Checkpoint::of(net).save(&self.file("model.safetensors"))?;
-        Ok(trainer.checkpoint()?.save(&self.file("checkpoint.safetensors"))?)
+        self.save_history(&config.title(), &past.history)?;
+        self.save_receipt(&past.receipt)?;
+        Checkpoint::of(net).save(&self.weights_path())?;
+        self.save_place(trainer, 0.0)
     }
 
-    /// Puts `trainer`, whose network is on a device, where the run stopped, and returns the epochs until then.
-    pub fn restore(&self, trainer: &mut Trainer, device: &Device) -> Result<Vec<Epoch>, Failure> {
+    /// Writes the checkpoint alone, of a run that has spent `seconds` in an epoch that has not ended.
+    pub fn save_place(&self, trainer: &Trainer, seconds: f64) -> Result<(), Failure> {
+        let mut checkpoint = trainer.checkpoint()?;
+        checkpoint.texts.insert(SECONDS.into(), seconds.to_string());
+        Ok(checkpoint.save(&self.file("checkpoint.safetensors"))?)
+    }
+
+    /// Puts `trainer`, whose network is on a device, where the run stopped, and says what had happened until then.
+    pub fn restore(&self, trainer: &mut Trainer, device: &Device) -> Result<Past, Failure> {
         let checkpoint = self.file("checkpoint.safetensors");
         if !checkpoint.is_file() {
-            // It stopped before the first epoch ended.
-            return Ok(Vec::new());
+            // It was killed before the first epoch ended.
+            return Ok(Past::default());
         }
         let saved = Checkpoint::load(&checkpoint, device)?;
         trainer.restore(&saved).map_err(named(&checkpoint))?;
-        let path = self.file("metrics.csv");
-        let text = fs::read_to_string(&path).map_err(named(&path))?;
-        let history: Vec<Epoch> = text
-            .lines()
-            .skip(1)
-            .filter_map(Epoch::parse)
-            .take_while(|epoch| epoch.epoch <= trainer.epochs())
-            .collect();
+        let seconds = saved.texts.get(SECONDS).and_then(|text| text.parse().ok());
+        let (mut history, mut receipt) = (self.history()?, Vec::new());
+        history.retain(|epoch| epoch.epoch <= trainer.epochs());
+        if self.receipt_path().exists() {
+            receipt = self.receipt()?;
+            receipt.retain(|line| line.epoch <= trainer.epochs());
+        }
         match history.len() as u64 == trainer.epochs() {
-            true => Ok(history),
+            true => Ok(Past { history, receipt, seconds: seconds.unwrap_or_default() }),
             false => Err(format!(
                 "{}: expected {} epochs as in the checkpoint, got {}",
-                path.display(),
+                self.file("metrics.csv").display(),
                 trainer.epochs(),
                 history.len()
             )
@@ -241,16 +170,73 @@ impl RunFolder {
         }
     }
 
+    /// Writes the receipt.
+    pub fn save_receipt(&self, lines: &[Line]) -> Result<(), Failure> {
+        receipt::write(&self.receipt_path(), lines)
+    }
+
+    /// Where the receipt is.
+    pub fn receipt_path(&self) -> PathBuf {
+        self.file("receipt.csv")
+    }
+
+    /// Reads the receipt.
+    pub fn receipt(&self) -> Result<Vec<Line>, Failure> {
+        receipt::read(&self.receipt_path())
+    }
+
+    /// Reads the table of epochs; there is none in a run that was stopped in its first epoch.
+    pub fn history(&self) -> Result<Vec<Epoch>, Failure> {
+        let path = self.file("metrics.csv");
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(metrics::rows(&text)),
+            Err(_) if !path.exists() => Ok(Vec::new()),
+            Err(error) => Err(named(&path)(error)),
+        }
+    }
+
     /// The network of the run with the weights of its last epoch.
     pub fn network(&self) -> Result<(&'static Entry, Box<dyn Module>), Failure> {
-        let entry = entry(&self.config()?.model)?;
+        let config = self.config()?;
+        let entry = entry(&config.model)?;
         let net = (entry.build)(&Init::seed(1))?;
-        let path = self.file("model.safetensors");
-        let weights = Checkpoint::load(&path, &Device::cpu())?;
-        load_state(&*net, &weights.tensors).map_err(named(&path))?;
+        let mut weights = self.weights()?;
+        if let Some(photos) = &config.photos {
+            photos.complete(&mut weights)?;
+        }
+        load_state(&*net, &weights).map_err(named(&self.weights_path()))?;
         Ok((entry, net))
     }
+
+    /// Puts the weights of the last epoch into the network that was trained.
+    pub fn load_weights(&self, net: &dyn Module) -> Result<(), Failure> {
+        load_state(net, &self.weights()?).map_err(named(&self.weights_path()))
+    }
+
+    /// Reads the weights of the last epoch.
+    pub fn weights(&self) -> Result<State, Failure> {
+        Ok(Checkpoint::load(&self.weights_path(), &Device::cpu())?.tensors)
+    }
+
+    /// Where they are.
+    pub fn weights_path(&self) -> PathBuf {
+        self.file("model.safetensors")
+    }
 }
+
+/// What a run had done when it stopped.
+#[derive(Default)]
+pub struct Past {
+    /// The epochs that had ended.
+    pub history: Vec<Epoch>,
+    /// Their receipt.
+    pub receipt: Vec<Line>,
+    /// The time that went into the epoch that had not.
+    pub seconds: f64,
+}
+
+/// The checkpoint's text that says it.
+const SECONDS: &str = "seconds";
 
 /// The network of a run folder, or, if `name` is no folder, a model of that name with fresh weights.
 pub fn run_or_model(name: &str) -> Result<(&'static Entry, Box<dyn Module>), Failure> {
