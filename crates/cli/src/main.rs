@@ -38,6 +38,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Train(commands::train::Arguments),
+    LrFind(commands::lr_find::Arguments),
     Photos(commands::photos::Arguments),
     Compare(commands::compare::Arguments),
     Verify(commands::verify::Arguments),
@@ -48,6 +49,7 @@ enum Command {
     Models(commands::models::Arguments),
     Arithmetic(commands::arithmetic::Arguments),
     Pooling(commands::pooling::Arguments),
+    ReceptiveField(commands::receptive_field::Arguments),
     Show(commands::show::Arguments),
     Data(commands::data::Arguments),
     Devices(commands::devices::Arguments),
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Train(arguments) => commands::train::run(arguments),
+        Command::LrFind(arguments) => commands::lr_find::run(arguments),
         Command::Photos(arguments) => commands::photos::run(arguments),
         Command::Compare(arguments) => commands::compare::run(arguments),
         Command::Report(arguments) => commands::report::run(arguments),
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Command::Models(arguments) => commands::models::run(arguments),
         Command::Arithmetic(arguments) => commands::arithmetic::run(arguments),
         Command::Pooling(arguments) => commands::pooling::run(arguments),
+        Command::ReceptiveField(arguments) => commands::receptive_field::run(arguments),
         Command::Show(arguments) => commands::show::run(arguments),
         Command::Data(arguments) => commands::data::run(arguments),
         Command::Devices(arguments) => commands::devices::run(arguments),

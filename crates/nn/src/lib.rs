@@ -12,6 +12,7 @@ mod checkpoint;
 mod fuse;
 mod init;
 pub mod layers;
+mod lr_finder;
 mod module;
 pub mod optim;
 mod parameter;
@@ -25,10 +26,14 @@ mod train;
 pub use atomic::atomic_write;
 pub use checkpoint::{Checkpoint, State, load_state, state};
 pub use init::{Distribution, Init};
+pub use lr_finder::{LrCurve, LrFinder};
 pub use module::{Module, ModuleExt};
 pub use parameter::{Parameter, RunningValue};
 pub use pass::{Mode, Pass, Visit};
-pub use receptive::{Field, Window, receptive_field_size, receptive_fields};
+pub use receptive::{
+    Field, FieldTrace, LayerField, ReceptiveField, Window, closed_form, effective_field,
+    receptive_field_size, receptive_fields,
+};
 pub use smooth::Smoothed;
 pub use summary::{Row, Summary, grouped};
 pub use train::{Evaluation, Loss, Step, Trainer, evaluate};

@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use striate_tensor::{ErrorContext, Float, Result, Tensor};
+use striate_tensor::{Error, ErrorContext, Float, Result, Tensor};
 
-use crate::{Parameter, Pass, RunningValue, Visit};
+use crate::{FieldTrace, Parameter, Pass, RunningValue, Visit};
 
 /// A function of a tensor with named parameters.
 ///
@@ -79,6 +79,20 @@ pub trait Module<T: Float = f32>: Send + Sync {
     /// Its own running values, without those of modules inside.
     fn own_running(&self) -> Vec<&RunningValue<T>> {
         Vec::new()
+    }
+
+    /// Follows what its outputs see of its network's input, for [`ReceptiveField::of`](crate::ReceptiveField::of): by
+    /// default through the modules inside, one after another.
+    ///
+    /// Override it in a layer that has none inside, and where the modules inside do not run in a row. Do nothing in it
+    /// where every cell of the output sees the same cell of the input.
+    fn trace(&self, fields: &mut FieldTrace) -> Result<()> {
+        let children = self.children();
+        if children.is_empty() && !fields.is_whole() {
+            let message = format!("expected layers that say what they see, got {}", self.kind());
+            return Err(Error::argument("receptive_field", message)).at(self.path());
+        }
+        children.into_iter().try_for_each(|child| child.trace(fields))
     }
 
     /// Its output for `x`: errors name its path, and the hooks of `pass` are called.

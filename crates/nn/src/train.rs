@@ -168,24 +168,48 @@ impl<'a, T: Float> Trainer<'a, T> {
         (inputs, labels): (&Tensor<T>, &Tensor<i64>),
         so_far: &mut Evaluation,
     ) -> Result<Step> {
-        let Position { seed, step, .. } = self.position;
-        self.optimizer.set(self.schedule.at(step as usize));
-        let outputs = self.net.forward(inputs, &Pass::train(seed, step))?;
-        let loss = (self.loss)(&outputs, labels)?;
-        let value = so_far.add(&loss, &outputs, labels)?;
-        if !value.is_finite() {
+        self.optimizer.set(self.schedule.at(self.position.step as usize));
+        let step = self.attempt((inputs, labels), so_far)?;
+        if !step.loss.is_finite() {
             return Err(Error::new(
                 ErrorKind::Data,
                 "train",
                 format!(
-                    "expected a finite loss, got {value} at step {}; a lower learning rate may help",
-                    step + 1
+                    "expected a finite loss, got {} at step {}; a lower learning rate may help",
+                    step.loss,
+                    step.number + 1
                 ),
             ));
         }
-        self.optimizer.step(&loss.backward()?)?;
-        self.position.step += 1;
-        self.position.smoothed.add(value);
+        Ok(step)
+    }
+
+    /// One step at the rate `lr`, whatever the schedule says. Nothing is updated if the loss is not finite.
+    pub(crate) fn attempt_at(
+        &mut self,
+        lr: f64,
+        batch: (&Tensor<T>, &Tensor<i64>),
+        so_far: &mut Evaluation,
+    ) -> Result<Step> {
+        self.optimizer.set_lr(lr);
+        self.attempt(batch, so_far)
+    }
+
+    /// One step as the optimizer is set. Nothing is updated if the loss is not finite.
+    fn attempt(
+        &mut self,
+        (inputs, labels): (&Tensor<T>, &Tensor<i64>),
+        so_far: &mut Evaluation,
+    ) -> Result<Step> {
+        let Position { seed, step, .. } = self.position;
+        let outputs = self.net.forward(inputs, &Pass::train(seed, step))?;
+        let loss = (self.loss)(&outputs, labels)?;
+        let value = so_far.add(&loss, &outputs, labels)?;
+        if value.is_finite() {
+            self.optimizer.step(&loss.backward()?)?;
+            self.position.step += 1;
+            self.position.smoothed.add(value);
+        }
         Ok(Step {
             number: self.position.step,
             loss: value,

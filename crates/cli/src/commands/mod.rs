@@ -4,15 +4,16 @@ pub mod arithmetic;
 pub mod bench;
 pub mod compare;
 pub mod data;
-mod dead;
 pub mod devices;
 pub mod evaluate;
 pub mod explain;
 mod geometry;
+pub mod lr_find;
 pub mod models;
 pub mod photos;
 pub mod pooling;
 pub mod predict;
+pub mod receptive_field;
 pub mod report;
 pub mod show;
 pub mod summary;
@@ -62,11 +63,15 @@ pub fn unchanged<T: PartialEq + Debug>(
     }
 }
 
-/// The device with a name, `cpu` or such as `cuda:0`.
+/// The device with a name, `cpu` or such as `cuda:0`; `auto` is the first card, or, without one, the CPU.
 pub fn device(name: &str) -> Result<Device, Failure> {
     let card = name.strip_prefix("cuda:").map(str::parse);
     match (name, card) {
         ("cpu", _) => Ok(Device::cpu()),
+        ("auto", _) => match striate_cuda::list()?.first() {
+            Some(card) => Ok(striate_cuda::device(card.ordinal)?),
+            None => Ok(Device::cpu()),
+        },
         (_, Some(Ok(ordinal))) => Ok(striate_cuda::device(ordinal)?),
         _ => Err(format!("expected a device such as cpu or cuda:0, got {name}").into()),
     }
@@ -81,7 +86,7 @@ pub struct Machine {
     /// Never convolve by Winograd's algorithm, whose rounding errors are larger
     #[arg(long)]
     pub precise: bool,
-    /// What computes: cpu, or a card such as cuda:0
+    /// What computes: cpu, a card such as cuda:0, or auto: the first card, if there is one
     #[arg(long, default_value = "cpu")]
     device: String,
 }

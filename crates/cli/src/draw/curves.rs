@@ -61,7 +61,16 @@ impl<'a> Series<'a> {
 /// The curves of one quantity.
 struct Panel<'a> {
     quantity: &'a str,
+    along: Along,
     series: Vec<Series<'a>>,
+}
+
+/// What the horizontal axis counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Along {
+    Epochs,
+    /// The decimal logarithms of learning rates.
+    Rates,
 }
 
 /// The figure of a run: losses on the left, accuracies on the right.
@@ -76,7 +85,7 @@ pub fn run_svg(title: &str, epochs: &[f64], columns: &[(&str, &[f64])]) -> Resul
             let points = epochs.iter().copied().zip(values.iter().copied());
             Some(Series::new(if role.is_empty() { quantity } else { role }, points))
         });
-        Panel { quantity, series: series.collect() }
+        Panel { quantity, along: Along::Epochs, series: series.collect() }
     });
     let panels: Vec<Panel> = panels.into_iter().filter(|panel| !panel.series.is_empty()).collect();
     if panels.is_empty() {
@@ -84,6 +93,20 @@ pub fn run_svg(title: &str, epochs: &[f64], columns: &[(&str, &[f64])]) -> Resul
     }
     let mut svg = String::new();
     draw_figure(&mut svg, title, &panels).map_err(drawing)?;
+    Ok(svg)
+}
+
+/// The figure of a learning rate range test: the loss at each rate, the rates on a logarithmic axis, and single points
+/// with their names.
+pub fn rates_svg(title: &str, curve: &[Point], marks: &[(String, Point)]) -> Result<String> {
+    let decimal = |&(rate, loss): &Point| (rate.log10(), loss);
+    let marks =
+        marks.iter().map(|(name, point)| Series::new(name, std::iter::once(decimal(point))));
+    let curve = Series::new("smoothed loss", curve.iter().map(decimal));
+    let series = [curve].into_iter().chain(marks).collect();
+    let mut svg = String::new();
+    let panel = Panel { quantity: "loss", along: Along::Rates, series };
+    draw_figure(&mut svg, title, &[panel]).map_err(drawing)?;
     Ok(svg)
 }
 
@@ -111,6 +134,10 @@ fn draw_figure(svg: &mut String, title: &str, panels: &[Panel]) -> Drawn {
 fn draw_panel(area: &DrawingArea<SVGBackend, Shift>, panel: &Panel, names: &[&str]) -> Drawn {
     let points = panel.series.iter().flat_map(Series::points);
     let x = Range::around(points.clone().map(|point| point.0));
+    let (x, x_name) = match panel.along {
+        Along::Epochs => (x, "epoch"),
+        Along::Rates => (x.in_decades(), "learning rate"),
+    };
     let y = Range::around(points.clone().map(|point| point.1));
     let legend = emptiest_ninth(points, &x, &y);
     let mut chart = ChartBuilder::on(area)
@@ -125,7 +152,7 @@ fn draw_panel(area: &DrawingArea<SVGBackend, Shift>, panel: &Panel, names: &[&st
         .axis_style(RGBColor(90, 90, 90))
         .label_style(("sans-serif", 17))
         .axis_desc_style(("sans-serif", 19))
-        .x_desc("epoch")
+        .x_desc(x_name)
         .y_desc(panel.quantity)
         .draw()?;
     for series in &panel.series {
@@ -190,6 +217,13 @@ impl Range {
     /// The places that are labelled, with their labels.
     pub fn ticks(&self) -> &[(f64, String)] {
         &self.ticks
+    }
+
+    /// The same with a tick at each power of ten, of which the places are the logarithms.
+    fn in_decades(self) -> Self {
+        let decades = self.low.ceil() as i32..=self.high.floor() as i32;
+        let ticks = decades.map(|decade| (f64::from(decade), format!("1e{decade}"))).collect();
+        Self { ticks, ..self }
     }
 
     /// Where a place falls between the ends, from 0 to 1.
@@ -335,6 +369,19 @@ mod tests {
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{constant}");
         }
         assert!(one(&[]).contains("\ns\n</text>"), "an empty series keeps its place in the legend");
+    }
+
+    #[test]
+    fn rates_have_a_tick_at_each_power_of_ten() {
+        let curve: Vec<Point> =
+            (0..95).map(|i| (1e-7 * 1e8f64.powf(f64::from(i) / 100.0), 2.3)).collect();
+        let svg = rates_svg("t", &curve, &[("valley".into(), curve[60])]).unwrap();
+        for tick in ["1e-7", "1e-4", "1e0"] {
+            assert!(svg.contains(&format!("\n{tick}\n</text>")), "{tick}: {svg}");
+        }
+        assert!(!svg.contains("1e1\n") && svg.contains("learning rate") && svg.contains("valley"));
+        assert_eq!(count(&svg, "<circle"), 1);
+        assert!(rates_svg("t", &[], &[]).is_ok());
     }
 
     #[test]

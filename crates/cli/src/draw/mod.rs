@@ -5,9 +5,12 @@
 //! decide where it goes. Curves and sliding windows are SVG, because they are lines and words and
 //! must stay sharp in a report; tiles are PNG, because they are pixels.
 
+pub mod architecture;
+pub mod cells;
 // Where a tick stands is no result.
 #[allow(clippy::disallowed_methods)]
 pub mod curves;
+pub mod fields;
 pub mod photos;
 // Nor where a point is drawn.
 #[allow(clippy::disallowed_methods)]
@@ -33,6 +36,11 @@ pub enum Error {
 
 /// A picture or the reason for its absence.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Text as it may stand between the tags of an SVG.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
 
 /// The answer to numbers that make no picture.
 fn refuse<T>(why: impl Into<String>) -> Result<T> {

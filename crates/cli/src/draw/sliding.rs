@@ -16,7 +16,7 @@
 //! script, and where nothing plays it shows the first step. Attributes stand on elements, not in a
 //! style sheet, so several drawings can share one page.
 
-use super::{Result, refuse};
+use super::{Result, escape, refuse};
 
 /// Pixels: a cell's side, unless the field would be wider than this.
 const CELL: usize = 30;
@@ -75,7 +75,7 @@ pub fn sliding_svg(scene: &Sliding, still: Option<usize>) -> Result<String> {
         "input {input}×{input} · kernel {kernel}×{kernel} · stride {stride} · padding {padding} · \
          dilation {dilation} → output {output}×{output}"
     );
-    let title = scene.title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let title = escape(&scene.title);
     // Room for the text by its length, since no font is at hand to measure it.
     let text = (scene.title.chars().count() * 10).max(caption.chars().count() * 7).max(440);
     let cell = (FIELD / axis.length).min(CELL);

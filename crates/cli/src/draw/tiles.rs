@@ -10,6 +10,7 @@
 
 use std::io::Cursor;
 
+use font8x8::{BASIC_FONTS, UnicodeFonts};
 use image::{ImageFormat, Rgb, RgbImage};
 
 use super::{Error, Result, refuse};
@@ -19,6 +20,10 @@ const NOT_A_NUMBER: Rgb<u8> = Rgb([255, 0, 255]);
 
 /// Pixels between tiles and around them, as torchvision's `make_grid` has it.
 const GAP: usize = 2;
+
+/// Pixels of a letter's side, and of a line of them with the space around it.
+const GLYPH: usize = 8;
+const LINE: usize = GLYPH + 2 * GAP;
 
 /// The largest sheet, in pixels: 192 MiB while it is drawn.
 const LARGEST: usize = 1 << 26;
@@ -98,9 +103,15 @@ pub struct GridStyle {
 
 /// Lays tiles out in rows. Errors if the sheet would exceed 2^26 pixels.
 pub fn grid(tiles: &Tiles, style: &GridStyle) -> Result<RgbImage> {
+    labelled_grid(tiles, style, &[])
+}
+
+/// The same with a line of text below each tile, cut where the tile ends; without labels there are no lines.
+pub fn labelled_grid(tiles: &Tiles, style: &GridStyle, labels: &[String]) -> Result<RgbImage> {
     let [count, _, height, width] = tiles.shape;
     let (zoom, columns) = (style.zoom.max(1), style.per_row.clamp(1, count));
     let [down, across] = [height, width].map(|side| side.saturating_mul(zoom).saturating_add(GAP));
+    let down = down.saturating_add(if labels.is_empty() { 0 } else { LINE });
     let sides = [columns.saturating_mul(across), count.div_ceil(columns).saturating_mul(down)];
     let [sheet_width, sheet_height] = sides.map(|side| side.saturating_add(GAP));
     if sheet_width.saturating_mul(sheet_height) > LARGEST {
@@ -121,8 +132,26 @@ pub fn grid(tiles: &Tiles, style: &GridStyle) -> Result<RgbImage> {
                 sheet.put_pixel((left + x) as u32, (top + y) as u32, colour);
             }
         }
+        if let Some(label) = labels.get(number) {
+            write_label(&mut sheet, label, [left, top + height * zoom + GAP], width * zoom);
+        }
     }
     Ok(sheet)
+}
+
+/// Writes as much of `text` as fits into `width` pixels, centred.
+fn write_label(sheet: &mut RgbImage, text: &str, [left, top]: [usize; 2], width: usize) {
+    let glyphs = text.chars().map(|letter| BASIC_FONTS.get(letter).unwrap_or_default());
+    let glyphs: Vec<[u8; GLYPH]> = glyphs.take(width / GLYPH).collect();
+    let start = left + (width - glyphs.len() * GLYPH) / 2;
+    for (place, glyph) in glyphs.iter().enumerate() {
+        for (y, row) in glyph.iter().enumerate() {
+            for x in (0..GLYPH).filter(|x| (row >> x) & 1 == 1) {
+                let at = [start + place * GLYPH + x, top + y].map(|pixel| pixel as u32);
+                sheet.put_pixel(at[0], at[1], Rgb([255; 3]));
+            }
+        }
+    }
 }
 
 /// The least and greatest finite value; equal if there is none to tell apart.
@@ -168,6 +197,29 @@ mod tests {
             let inside = upper && (left || right) || lower && left;
             assert_eq!(pixel.0 == [255; 3], inside, "at {x}, {y}");
         }
+    }
+
+    #[test]
+    fn labels_stand_below_their_tiles_and_are_cut() {
+        let tiles = Tiles::new(&[0.0; 2], [2, 1, 1, 1]).unwrap();
+        let style = GridStyle { per_row: 2, zoom: 20, scale: Scale::Fixed(0.0, 1.0) };
+        let sheet =
+            |labels: [&str; 2]| labelled_grid(&tiles, &style, &labels.map(str::to_owned)).unwrap();
+        let written = sheet(["dog", "dolphin"]);
+        assert_eq!(written.dimensions(), (2 + 2 * 22, 2 + 20 + 2 + 12));
+        let white = |sheet: &RgbImage| -> Vec<(u32, u32)> {
+            let pixels = sheet.enumerate_pixels().filter(|pixel| pixel.2.0 == [255; 3]);
+            pixels.map(|(x, y, _)| (x, y)).collect()
+        };
+        // Two letters of eight pixels fit into twenty, and both words begin with the same.
+        let (left, right): (Vec<_>, Vec<_>) = white(&written).into_iter().partition(|at| at.0 < 23);
+        let moved: Vec<(u32, u32)> = left.iter().map(|(x, y)| (x + 22, *y)).collect();
+        assert_eq!(moved, right);
+        assert!(
+            !left.is_empty()
+                && left.iter().all(|(x, y)| (4..20).contains(x) && (24..32).contains(y))
+        );
+        assert!(white(&sheet(["", "é"])).is_empty());
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod pictures;
 mod pooling;
 mod receipts;
 mod reports;
+mod fields;
+mod rates;
 mod runs;
 mod sizes;
 mod streams;
@@ -133,7 +135,7 @@ fn help_shows_where_to_start_and_every_command_has_one() {
         .map_while(|line| line.split_whitespace().next())
         .filter(|c| *c != "help")
         .collect();
-    assert_eq!(commands.len(), 13, "{help}");
+    assert_eq!(commands.len(), 17, "{help}");
     for command in commands {
         assert!(prints(&[command, "--help"]).contains("Usage: striate"), "{command}");
     }

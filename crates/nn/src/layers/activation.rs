@@ -3,7 +3,7 @@
 use striate_tensor::{Float, Result, Tensor};
 
 use super::python::float;
-use crate::{Init, Module, Pass};
+use crate::{FieldTrace, Init, Module, Pass};
 
 /// Which function an [`Activation`] applies.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,6 +74,14 @@ impl<T: Float> Module<T> for Activation {
             Function::Softplus => "beta=1.0".into(),
             Function::LogSoftmax(axis) => format!("dim={axis}"),
             _ => String::new(),
+        }
+    }
+
+    fn trace(&self, fields: &mut FieldTrace) -> Result<()> {
+        match self.function {
+            // Along the channels, of which each cell has its own.
+            Function::LogSoftmax(axis) if axis != 1 => fields.sees_all::<T>(self),
+            _ => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use striate_tensor::{Float, Result, Tensor};
 
-use crate::{Init, Module, Pass, fuse};
+use crate::{FieldTrace, Init, Module, Pass, fuse};
 
 /// Modules one after another, called `0`, `1`, ... below their container's path.
 ///
@@ -52,6 +52,11 @@ impl<T: Float> Module<T> for Sequential<T> {
         self.modules.iter().map(|module| &**module).collect()
     }
 
+    fn trace(&self, fields: &mut FieldTrace) -> Result<()> {
+        // An empty one returns its input.
+        self.modules.iter().try_for_each(|module| module.trace(fields))
+    }
+
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
         fuse::run(&self.modules, x, pass)
     }
@@ -87,6 +92,15 @@ impl<T: Float> Module<T> for Residual<T> {
 
     fn children(&self) -> Vec<&dyn Module<T>> {
         [&self.body].into_iter().chain(&self.shortcut).map(|module| &**module).collect()
+    }
+
+    fn trace(&self, fields: &mut FieldTrace) -> Result<()> {
+        let mut shortcut = fields.branch();
+        self.body.trace(fields)?;
+        if let Some(module) = &self.shortcut {
+            module.trace(&mut shortcut)?;
+        }
+        fields.join(shortcut, self)
     }
 
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {

@@ -4,7 +4,7 @@ use striate_tensor::ops::PadMode;
 use striate_tensor::{ConvSpec, Error, Float, Result, Tensor};
 
 use super::python::tuple;
-use crate::{Init, Module, Parameter, Pass};
+use crate::{FieldTrace, Init, Module, Parameter, Pass, Window};
 
 /// A convolution over one axis.
 pub type Conv1d<T = f32> = Conv<1, T>;
@@ -165,6 +165,17 @@ impl<const N: usize, T: Float> Module<T> for Conv<N, T> {
 
     fn own_parameters(&self) -> Vec<&Parameter<T>> {
         [&self.weight].into_iter().chain(&self.bias).collect()
+    }
+
+    fn trace(&self, fields: &mut FieldTrace) -> Result<()> {
+        let ConvSpec { kernel, stride, padding, dilation, .. } = self.spec;
+        let window = |axis: usize| Window {
+            kernel: kernel[axis],
+            stride: stride[axis],
+            padding: padding[axis][0],
+            dilation: dilation[axis],
+        };
+        fields.through(self, (0..N).map(window).collect())
     }
 
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {

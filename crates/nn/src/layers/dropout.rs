@@ -4,7 +4,7 @@ use striate_tensor::random::Purpose;
 use striate_tensor::{Error, Float, Result, Tensor};
 
 use super::python::float;
-use crate::{Init, Mode, Module, Pass};
+use crate::{FieldTrace, Init, Mode, Module, Pass};
 
 /// In training, zeroes each element with a probability and scales the others to keep the expectation.
 ///
@@ -39,6 +39,10 @@ impl<T: Float> Module<T> for Dropout {
 
     fn settings(&self) -> String {
         format!("p={}, inplace=False", float(self.probability))
+    }
+
+    fn trace(&self, _: &mut FieldTrace) -> Result<()> {
+        Ok(())
     }
 
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {

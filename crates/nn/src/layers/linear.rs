@@ -3,7 +3,7 @@
 use striate_tensor::{Error, Float, Result, Tensor};
 
 use super::python::boolean;
-use crate::{Init, Module, Parameter, Pass};
+use crate::{FieldTrace, Init, Module, Parameter, Pass};
 
 /// [`Tensor::linear`] or [`Tensor::linear_relu`].
 type Map<T> = fn(&Tensor<T>, &Tensor<T>, Option<&Tensor<T>>) -> Result<Tensor<T>>;
@@ -59,6 +59,10 @@ impl<T: Float> Module<T> for Linear<T> {
         [&self.weight].into_iter().chain(&self.bias).collect()
     }
 
+    fn trace(&self, fields: &mut FieldTrace) -> Result<()> {
+        fields.sees_all(self)
+    }
+
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
         self.compute_by(Tensor::linear, x, pass)
     }
@@ -93,6 +97,10 @@ impl<T: Float> Module<T> for Flatten {
 
     fn settings(&self) -> String {
         "start_dim=1, end_dim=-1".into()
+    }
+
+    fn trace(&self, fields: &mut FieldTrace) -> Result<()> {
+        fields.sees_all::<T>(self)
     }
 
     fn compute(&self, x: &Tensor<T>, _: &Pass<T>) -> Result<Tensor<T>> {

@@ -4,7 +4,7 @@ use striate_tensor::ops::{Moments, Normalization};
 use striate_tensor::{Error, Float, Result, Tensor};
 
 use super::python::{float, tuple};
-use crate::{Distribution, Init, Mode, Module, Parameter, Pass, RunningValue};
+use crate::{Distribution, FieldTrace, Init, Mode, Module, Parameter, Pass, RunningValue};
 
 /// Batch normalisation of `[batch, channels]` or `[batch, channels, length]`.
 pub type BatchNorm1d<T = f32> = BatchNorm<1, T>;
@@ -146,6 +146,10 @@ impl<const N: usize, T: Float> Module<T> for BatchNorm<N, T> {
         vec![&self.mean, &self.variance, &self.batches]
     }
 
+    fn trace(&self, _: &mut FieldTrace) -> Result<()> {
+        Ok(())
+    }
+
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
         self.compute_by(Tensor::batch_norm, x, pass)
     }
@@ -193,6 +197,10 @@ impl<T: Float> Module<T> for LayerNorm<T> {
         vec![&self.weight, &self.bias]
     }
 
+    fn trace(&self, fields: &mut FieldTrace) -> Result<()> {
+        fields.sees_all(self)
+    }
+
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
         let affine = [self.weight.value(pass, x)?, self.bias.value(pass, x)?];
         x.layer_norm(self.weight.shape(), Some(affine.each_ref()), EPS)
@@ -238,6 +246,10 @@ impl<T: Float> Module<T> for GroupNorm<T> {
 
     fn own_parameters(&self) -> Vec<&Parameter<T>> {
         vec![&self.weight, &self.bias]
+    }
+
+    fn trace(&self, fields: &mut FieldTrace) -> Result<()> {
+        fields.sees_all(self)
     }
 
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {

@@ -3,11 +3,11 @@
 use striate_tensor::{Float, PoolSpec, Result, Tensor};
 
 use super::python::{boolean, one_or_tuple, tuple};
-use crate::{Init, Module, Pass};
+use crate::{FieldTrace, Init, Module, Pass, Window};
 
 /// Defines a layer that holds one setting and applies one operation.
 macro_rules! pooling {
-    ($(#[$doc:meta])* $name:ident, $setting:ident: $type:ty, $kinds:expr, |$x:ident, $value:ident| $apply:expr, $describe:expr) => {
+    ($(#[$doc:meta])* $name:ident, $setting:ident: $type:ty, $kinds:expr, |$x:ident, $value:ident| $apply:expr, $describe:expr, $windows:expr) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name<const N: usize> {
@@ -33,6 +33,13 @@ macro_rules! pooling {
 
             fn settings(&self) -> String {
                 $describe(&self.$setting)
+            }
+
+            fn trace(&self, fields: &mut FieldTrace) -> Result<()> {
+                match $windows(&self.$setting) {
+                    Some(windows) => fields.through::<T>(self, windows),
+                    None => fields.sees_all::<T>(self),
+                }
             }
 
             fn compute(&self, $x: &Tensor<T>, _: &Pass<T>) -> Result<Tensor<T>> {
@@ -64,25 +71,40 @@ fn describe_output<const N: usize>(output: &[usize; N]) -> String {
     format!("output_size={}", text(output))
 }
 
+fn windows<const N: usize>(spec: &PoolSpec<N>) -> Option<Vec<Window>> {
+    let window = |axis: usize| Window {
+        kernel: spec.kernel[axis],
+        stride: spec.stride[axis],
+        padding: spec.padding[axis],
+        dilation: spec.dilation[axis],
+    };
+    Some((0..N).map(window).collect())
+}
+
+/// Parts are as large as the map makes them.
+fn no_windows<const N: usize>(_: &[usize; N]) -> Option<Vec<Window>> {
+    None
+}
+
 pooling! {
     /// The maximum of each window.
     MaxPool, spec: PoolSpec<N>, ["MaxPool1d", "MaxPool2d", "MaxPool3d"],
-    |x, spec| x.max_pool(spec), describe_max
+    |x, spec| x.max_pool(spec), describe_max, windows
 }
 pooling! {
     /// The mean of each window.
     AvgPool, spec: PoolSpec<N>, ["AvgPool1d", "AvgPool2d", "AvgPool3d"],
-    |x, spec| x.avg_pool(spec), describe_average
+    |x, spec| x.avg_pool(spec), describe_average, windows
 }
 pooling! {
     /// The maximum of each of a given number of parts.
     AdaptiveMaxPool, output: [usize; N],
     ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"],
-    |x, output| x.adaptive_max_pool(*output), describe_output
+    |x, output| x.adaptive_max_pool(*output), describe_output, no_windows
 }
 pooling! {
     /// The mean of each of a given number of parts.
     AdaptiveAvgPool, output: [usize; N],
     ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d"],
-    |x, output| x.adaptive_avg_pool(*output), describe_output
+    |x, output| x.adaptive_avg_pool(*output), describe_output, no_windows
 }

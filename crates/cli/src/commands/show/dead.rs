@@ -9,12 +9,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use striate::models::{Recipe, mnist_net};
 use striate::prelude::*;
 
-use super::print;
+use super::super::print;
 use crate::Failure;
 use crate::data::Source;
 
+/// Which classes of document 4's network are dead from the start, seed by seed
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Seeds 1 to this
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// How many digits a class must be dead on
+    #[arg(long, default_value_t = 300)]
+    images: usize,
+}
+
+impl Arguments {
+    pub fn print(&self) -> Result<(), Failure> {
+        dead_logits(self.seeds, self.images)
+    }
+}
+
 /// Prints, for each seed, which classes of a fresh network are dead on all of `images` digits.
-pub fn dead_logits(seeds: u64, images: usize) -> Result<(), Failure> {
+fn dead_logits(seeds: u64, images: usize) -> Result<(), Failure> {
     let digits = Source::Shipped.load(&Recipe::mnist_net())?.train;
     if images == 0 || images > digits.len() {
         return Err(format!("expected images in 1..={}, got {images}", digits.len()).into());
