@@ -86,6 +86,8 @@ const VGG4: [[f64; 3]; 30] = [
     [0.19326, 0.814148, 0.7671],
 ];
 
+// A published accuracy is near a quarter of pi.
+#[allow(clippy::approx_constant)]
 const VGG4_DILATION: [[f64; 3]; 30] = [
     [1.376089, 1.512697, 0.4509],
     [1.085289, 1.154618, 0.5897],

@@ -86,8 +86,8 @@ fn dilation_sees_as_far_as_strides() {
             .chain(stages)
             .map(|(stride, dilation)| Window { stride, dilation, padding: dilation, kernel: 3 })
             .collect();
-        let last = receptive_fields(&windows).last().unwrap();
-        (last.size, last.holes)
+        let last = receptive_fields(&windows).unwrap().pop().unwrap();
+        (last.size(), last.has_holes())
     };
     let strided = field([[(1, 1); 2], [(2, 1), (1, 1)], [(2, 1), (1, 1)], [(2, 1), (1, 1)]]);
     let dilated = field([[(1, 1); 2], [(1, 1), (1, 2)], [(1, 2), (1, 4)], [(1, 4), (1, 8)]]);

@@ -72,7 +72,9 @@ impl LrFinder {
         batches: impl IntoIterator<Item = Result<(Tensor<T>, Tensor<i64>), E>>,
     ) -> Result<LrCurve> {
         let position = |step: usize| step as f64 / self.steps as f64;
-        let rate = |step: usize| self.start * (self.end / self.start).powf(position(step));
+        let rate = |step: usize| {
+            self.start * striate_conv::Float::powf(self.end / self.start, position(step))
+        };
         let mut rates: Vec<f64> = (0..self.steps).map(rate).collect();
         let (mut losses, mut diverged) = (Vec::new(), false);
         let (mut smoothed, mut best) = (Smoothed::default(), f64::INFINITY);
@@ -131,7 +133,7 @@ impl LrCurve {
         let points = self.considered();
         let slopes = points.windows(2).map(|pair| {
             let ((rate, loss), (next, then)) = (pair[0], pair[1]);
-            ((then - loss) / (next.ln() - rate.ln()), rate)
+            ((then - loss) / (striate_conv::Float::ln(next) - striate_conv::Float::ln(rate)), rate)
         });
         slopes.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, rate)| rate)
     }

@@ -66,7 +66,8 @@ pub fn job(config: &Config, settings: &Settings, device: &Device) -> Result<Job,
     let (train, valid) = photos.split(fifth, settings.split)?;
     let held_out = HeldOut(valid.clone());
     let init = Init::seed(config.seed);
-    let (net, body, train, valid): (Box<dyn Module>, _, Arc<dyn Dataset>, Arc<dyn Dataset>) =
+    type Samples = Arc<dyn Dataset>;
+    let (net, body, train, valid): (Box<dyn Module>, _, Samples, Samples) =
         match (settings.network, &settings.cache_features) {
             (Network::Vgg16, Some(cache)) => {
                 let net = settings.pretrained(&init)?;
