@@ -52,6 +52,7 @@ fn optimizer<T: Float>(name: &str, net: &Net<T>) -> Optimizer<T> {
         "vgg4" | "vgg4-dilation" | "vgg4-dilation-same" => fastai(1e-2),
         name if name.starts_with("resnet18") => fastai(1e-2),
         "vgg4-large-filter" => fastai(5e-3),
+        "dogs-vgg-norm" => fastai(1e-3),
         "mnist-cnn" => Optimizer::new(&**net, Adam::new(1e-2)),
         "mnist-net" | "mnist-net-free" => Optimizer::new(&**net, Sgd::new(0.01).momentum(0.9)),
         _ => Optimizer::new(&**net, Adam::new(1e-3)),

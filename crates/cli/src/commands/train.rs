@@ -85,8 +85,9 @@ fn resumed(arguments: &Arguments, recipe: &Recipe) -> Result<(Config, RunFolder)
     unchanged(&folder, "model", Some(&arguments.model), &config.model)?;
     unchanged(&folder, "seed", arguments.seed, config.seed)?;
     unchanged(&folder, "data", data.as_ref(), &config.data)?;
-    if arguments.machine.precise {
-        unchanged(&folder, "--precise", Some(true), config.precise)?;
+    if arguments.machine.precise && !config.precise {
+        let path = folder.path().display();
+        return Err(format!("{path}: the run's precision was without --precise").into());
     }
     let was = (config.batch, config.optimizer, config.normalize);
     unchanged(&folder, "recipe", Some((recipe.batch, recipe.rule, recipe.normalize)), was)?;

@@ -135,7 +135,7 @@ fn help_shows_where_to_start_and_every_command_has_one() {
         .map_while(|line| line.split_whitespace().next())
         .filter(|c| *c != "help")
         .collect();
-    assert_eq!(commands.len(), 17, "{help}");
+    assert_eq!(commands.len(), 18, "{help}");
     for command in commands {
         assert!(prints(&[command, "--help"]).contains("Usage: striate"), "{command}");
     }
