@@ -87,7 +87,7 @@ fn the_curve_of_a_real_network_falls_and_rises() {
     assert!((curve.losses[5] - 10f64.ln()).abs() < 0.05, "{curve:?}");
     // How far it rises where nothing is learnt any more is a matter of rounding.
     let least = curve.losses.iter().copied().fold(f64::INFINITY, f64::min);
-    assert!(least < 1.0 && *curve.losses.last().unwrap() > 2.3, "{curve:?}");
+    assert!(least < 2.0 && *curve.losses.last().unwrap() > 2.3, "{curve:?}");
     for suggestion in [curve.steepest(), curve.valley()] {
         assert!((1e-4..=1e-1).contains(&suggestion.unwrap()), "{suggestion:?}: {curve:?}");
     }

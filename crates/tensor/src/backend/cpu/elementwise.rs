@@ -160,6 +160,8 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
         Unary::Sqrt => with(out, grad, saved, |g, y| g * half / y),
         Unary::Recip => with(out, grad, saved, |g, y| -g * y * y),
         Unary::Pow(0.0) => map(out, grad, |_| zero),
+        Unary::Pow(0.5) => with(out, grad, saved, |g, x| g * half * (one / x.sqrt())),
+        Unary::Pow(1.5) => with(out, grad, saved, |g, x| g * c(1.5) * x.sqrt()),
         Unary::Pow(2.0) => with(out, grad, saved, |g, x| g * (x + x)),
         Unary::Pow(p) => {
             let (p, less) = (c(p), c(p - 1.0));
