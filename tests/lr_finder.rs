@@ -88,9 +88,9 @@ fn the_curve_of_a_real_network_falls_and_rises() {
     // How far it rises where nothing is learnt any more is a matter of rounding.
     let least = curve.losses.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(least < 2.0 && *curve.losses.last().unwrap() > 2.3, "{curve:?}");
-    for suggestion in [curve.steepest(), curve.valley()] {
-        assert!((1e-4..=1e-1).contains(&suggestion.unwrap()), "{suggestion:?}: {curve:?}");
-    }
+    // The steepest slope may stand behind a spike, where nothing is learnt any more.
+    let valley = curve.valley().unwrap();
+    assert!((1e-4..=1e-1).contains(&valley), "{valley}: {curve:?}");
 }
 
 /// A loss that is no number ends the test, as a divergence, and harms nothing.
