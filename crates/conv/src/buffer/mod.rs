@@ -12,7 +12,7 @@ mod pool;
 
 use std::fmt::{self, Debug};
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::slice;
 
 use crate::element::{Element, any_bytes_are_valid};
@@ -22,6 +22,9 @@ pub use pool::{PoolStats, restart_high_water, rounded, stats, trim};
 
 /// The alignment of every buffer, in bytes.
 pub const ALIGNMENT: usize = 64;
+
+/// Elements at each end of a large buffer that debug builds mark.
+const MARKED: usize = 1024;
 
 /// A fixed number of elements in pooled memory aligned to 64 bytes. It dereferences to a slice.
 ///
@@ -64,9 +67,13 @@ impl<T: Element> Buffer<T> {
         let block = Block::acquire(len.checked_mul(size_of::<T>())?)?;
         let mut buffer = Self { block, len, elements: PhantomData };
         if !any_bytes_are_valid::<T>() {
-            buffer.fill_bytes(0);
+            buffer.fill_bytes(0..len, 0);
         } else if cfg!(debug_assertions) {
-            buffer.fill_bytes(0xff);
+            // What is read before it is written stands out. Of a large buffer only the ends are marked, so that a debug
+            // build does not write all its memory twice.
+            let end = if len <= 16 * MARKED { len } else { MARKED };
+            buffer.fill_bytes(0..end, 0xff);
+            buffer.fill_bytes(len - end..len, 0xff);
         }
         Some(buffer)
     }
@@ -100,10 +107,14 @@ impl<T: Element> Buffer<T> {
         buffer
     }
 
-    /// Sets every byte. The caller chooses one that makes a valid element.
-    fn fill_bytes(&mut self, byte: u8) {
+    /// Sets every byte of some elements. The caller chooses one that makes a valid element.
+    fn fill_bytes(&mut self, elements: Range<usize>, byte: u8) {
+        assert!(elements.start <= elements.end && elements.end <= self.len);
         // SAFETY: the block holds at least `len` elements and is ours alone while `self` is borrowed.
-        unsafe { self.block.pointer().as_ptr().cast::<T>().write_bytes(byte, self.len) }
+        unsafe {
+            let first = self.block.pointer().as_ptr().cast::<T>().add(elements.start);
+            first.write_bytes(byte, elements.len());
+        }
     }
 }
 
