@@ -114,6 +114,8 @@ impl<'a> Direct<'a> {
     }
 }
 
+/// Pairs of an input and an output channel in a group for which a matrix product does not pay.
+const FEW_PAIRS: usize = 4;
 /// The most output channels that are summed together.
 const TOGETHER: usize = 4;
 /// Outputs of a row that are summed at a time for one channel; for several as many as take the same registers.
@@ -125,17 +127,20 @@ const STAGED_BYTES: usize = 128 << 10;
 /// Input channels that are staged at a time.
 const STAGED_CHANNELS: usize = 16;
 
-/// Whether an operation makes so few channels in a group that they are summed together, in long rows.
-pub(super) fn has_few_results(operation: Operation, shape: &ConvShape) -> bool {
-    let flipped = shape.flipped();
-    let results = match (operation, &flipped) {
-        (Operation::Forward, _) => Some(shape),
-        (Operation::InputGradient, Some(flipped)) => Some(flipped),
-        _ => None,
+/// Whether groups have too few pairs of channels for a matrix product, or an operation makes so few channels that they are
+/// summed together, in long rows.
+pub(super) fn pays(operation: Operation, shape: &ConvShape) -> bool {
+    let groups = shape.spec.groups;
+    if (shape.in_channels / groups) * (shape.out_channels / groups) <= FEW_PAIRS {
+        return true;
+    }
+    let convolution = match operation {
+        Operation::Forward => Some(*shape),
+        Operation::InputGradient => shape.flipped(),
+        Operation::WeightGradient => None,
     };
-    results.is_some_and(|shape| {
-        shape.out_channels / shape.spec.groups <= TOGETHER && shape.output[2] >= LANES
-    })
+    convolution
+        .is_some_and(|shape| shape.out_channels / groups <= TOGETHER && shape.output[2] >= LANES)
 }
 
 /// See [`super::forward`].
@@ -162,12 +167,14 @@ pub(super) fn forward<T: Float>(
         .collect();
     tasks.into_par_iter().for_each(|(group, mut tile)| {
         let first = group * outputs + tile.rows.start;
+        let bias_of =
+            |channel| bias.map_or(T::ZERO, |bias| bias[(first + channel) % shape.out_channels]);
         for channels in cuts(inputs, STAGED_CHANNELS) {
             let planes = group * inputs + channels.start..group * inputs + channels.end;
             let source = &input[planes.start * direct.input..planes.end * direct.input];
             let cells = tile.columns.clone();
             let staged = Staged::new(shape, source, 0..channels.len(), cells, BLOCK);
-            let from = (channels.start == 0).then_some(bias);
+            let from = (channels.start == 0).then_some(&bias_of);
             let (source, weight) = ((&staged, planes), (weight, first));
             match tile.rows.len() {
                 1 => direct.add_channels::<T, 1>(source, weight, from, &mut tile.matrix),
@@ -179,12 +186,12 @@ pub(super) fn forward<T: Float>(
 
 impl Direct<'_> {
     /// Adds what some staged input planes have for up to so many output planes, from the first on, to what is there or to
-    /// what they start from, the bias if there is one.
+    /// what each starts from.
     fn add_channels<T: Float, const OUTPUTS: usize>(
         &self,
         (staged, planes): (&Staged<T>, Range<usize>),
         (weight, first): (&[T], usize),
-        from: Option<Option<&[T]>>,
+        from: Option<&impl Fn(usize) -> T>,
         output: &mut MatrixMut<'_, T>,
     ) {
         let (taps, outputs) = (self.taps.len(), output.dims()[0]);
@@ -199,10 +206,7 @@ impl Direct<'_> {
                 steps.push((staged.offset(channel, tap), weights));
             }
         }
-        let from = from.map(|bias| {
-            let bias_of = |channel| bias.map_or(T::ZERO, |bias| bias[channel % bias.len()]);
-            std::array::from_fn(|number| bias_of(first + number))
-        });
+        let from = from.map(|from| std::array::from_fn(from));
         add_products_of_steps((staged, from), &steps, output);
     }
 }

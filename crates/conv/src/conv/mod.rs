@@ -31,8 +31,6 @@ use crate::geometry::ConvShape;
 
 /// Tasks to aim for where the batch alone does not keep the cores of a workstation evenly busy.
 const TASKS: usize = 16;
-/// Pairs of an input and an output channel in a group for which a matrix product does not pay.
-const FEW_PAIRS: usize = 4;
 /// How many times as large as its output's gradient an input may be for the convolution with the flipped kernel to pay.
 const SPARSE_GRADIENT: usize = 2;
 
@@ -73,36 +71,23 @@ impl Algorithm {
 
     /// The one that [`forward`] or a gradient chooses.
     pub fn of<T: Float>(operation: Operation, shape: &ConvShape) -> Self {
-        let [inputs, outputs] = [shape.in_channels, shape.out_channels];
-        if (inputs / shape.spec.groups) * (outputs / shape.spec.groups) <= FEW_PAIRS
-            || direct::has_few_results(operation, shape)
-        {
+        if direct::pays(operation, shape) {
             return Self::Direct;
         }
-        let unfolded = im2col::cost(operation, shape);
-        let gathered = indirect::cost::<T>(operation, shape);
-        // What it saves was measured against unfolding.
-        let may_transform = WINOGRAD.load(Ordering::Relaxed) && Self::Winograd.applies::<T>(shape);
-        if may_transform && winograd::cost(shape) < (gathered / unfolded).min(1.0) {
-            Self::Winograd
-        } else if gathered < unfolded {
-            Self::Indirect
-        } else {
-            Self::Im2col
-        }
+        let costs = Self::costs::<T>(operation, shape).into_iter();
+        costs.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(Self::Im2col, |(algorithm, _)| algorithm)
     }
 
-    /// What [`Algorithm::of`] compares for a convolution whose groups have more than a few channels: what each that it may
-    /// choose costs, as a share of the products that the plain sum makes. The smallest is chosen, of equals the first.
-    pub fn costs<T: Float>(operation: Operation, shape: &ConvShape) -> Vec<(Self, f64)> {
+    /// What [`Algorithm::of`] compares where plain loops do not pay: what each costs, as a share of the products that the plain
+    /// sum makes, infinite where it may not be chosen. The smallest is chosen, of equals the first.
+    pub fn costs<T: Float>(operation: Operation, shape: &ConvShape) -> [(Self, f64); 3] {
         let unfolded = im2col::cost(operation, shape);
         let gathered = indirect::cost::<T>(operation, shape);
-        let mut costs = vec![(Self::Im2col, unfolded), (Self::Indirect, gathered)];
-        if WINOGRAD.load(Ordering::Relaxed) && Self::Winograd.applies::<T>(shape) {
-            // What it saves was measured against unfolding.
-            costs.push((Self::Winograd, unfolded * winograd::cost(shape)));
-        }
-        costs
+        let may_transform = WINOGRAD.load(Ordering::Relaxed) && Self::Winograd.applies::<T>(shape);
+        // What it saves was measured against unfolding.
+        let transformed =
+            if may_transform { unfolded * winograd::cost(shape) } else { f64::INFINITY };
+        [(Self::Im2col, unfolded), (Self::Indirect, gathered), (Self::Winograd, transformed)]
     }
 }
 

@@ -149,7 +149,7 @@ fn explain(operation: Operation, shape: &ConvShape, machine: &Machine) -> Result
     let algorithm = Algorithm::of::<f32>(operation, shape);
     let costs = match algorithm {
         Algorithm::Direct => Vec::new(),
-        _ => Algorithm::costs::<f32>(operation, shape),
+        _ => Algorithm::costs::<f32>(operation, shape).to_vec(),
     };
     let cost = costs.iter().find(|(by, _)| *by == algorithm).map_or(1.0, |(_, cost)| *cost);
     let flop = 2.0 * shape.macs() as f64;
@@ -222,7 +222,7 @@ impl Row {
     /// What was compared, or why nothing was.
     fn why(&self) -> String {
         if self.costs.is_empty() {
-            return "few pairs of channels in a group".into();
+            return "none: few channels".into();
         }
         let text = self.costs.iter().map(|(by, cost)| match cost.is_finite() {
             true => format!("{} {cost:.2}", by.name()),

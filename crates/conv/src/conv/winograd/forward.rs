@@ -315,8 +315,10 @@ where
             let squares: &[Square<T, TILE>] = lanes.as_chunks::<TILE>().0.as_chunks::<TILE>().0;
             let runs = self.runs(start, &points.pieces, pieces);
             for (channel, square) in squares[..channels].iter().enumerate() {
-                for run in runs.iter().filter(|_| channel + 1 < channels) {
-                    prefetch(&outputs[run.piece].row_mut(channel + 1)[run.cells.clone()]);
+                if channel + 1 < channels {
+                    for run in &runs {
+                        prefetch(&outputs[run.piece].row_mut(channel + 1)[run.cells.clone()]);
+                    }
                 }
                 outputs_of(self.by, square, &mut tile);
                 if let Some(bias) = bias {
