@@ -100,17 +100,7 @@ pub(super) fn unary<T: Float>(op: Unary, out: &mut [T], x: &[T]) {
         Unary::Sqrt => map(out, x, |x| x.sqrt()),
         Unary::Recip => map(out, x, |x| T::ONE / x),
         Unary::Pow(2.0) => map(out, x, |x| x * x),
-        Unary::Pow(0.5) => map(out, x, |x| x.sqrt()),
-        Unary::Pow(-0.5) => map(out, x, |x| T::ONE / x.sqrt()),
-        Unary::Pow(p) => {
-            let p = c(p);
-            map(
-                out,
-                x,
-                #[inline(always)]
-                |x| x.powf(p),
-            )
-        }
+        Unary::Pow(p) => map(out, x, power(p)),
         Unary::Tanh => map(out, x, T::tanh),
         Unary::Sigmoid => map(out, x, sigmoid),
         Unary::Relu => map(out, x, relu),
@@ -140,6 +130,22 @@ pub(super) fn unary<T: Float>(op: Unary, out: &mut [T], x: &[T]) {
     }
 }
 
+/// `x^p`. A half is a square root, which is faster and, as in PyTorch, has no value at minus infinity.
+#[inline(always)]
+fn power<T: Float>(p: f64) -> impl Fn(T) -> T + Copy + Sync {
+    let exponent = T::from_f64(p);
+    #[inline(always)]
+    move |x: T| {
+        if p == 0.5 {
+            x.sqrt()
+        } else if p == -0.5 {
+            T::ONE / x.sqrt()
+        } else {
+            x.powf(exponent)
+        }
+    }
+}
+
 /// `out = grad f'`, where `s` is what [`Unary::saves`] keeps: the input `x`, the output `y`, or nothing.
 pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], grad: &[T]) {
     let c = T::from_f64;
@@ -160,17 +166,15 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
         Unary::Sqrt => with(out, grad, saved, |g, y| g * half / y),
         Unary::Recip => with(out, grad, saved, |g, y| -g * y * y),
         Unary::Pow(0.0) => map(out, grad, |_| zero),
-        Unary::Pow(0.5) => with(out, grad, saved, |g, x| g * half * (one / x.sqrt())),
-        Unary::Pow(1.5) => with(out, grad, saved, |g, x| g * c(1.5) * x.sqrt()),
         Unary::Pow(2.0) => with(out, grad, saved, |g, x| g * (x + x)),
         Unary::Pow(p) => {
-            let (p, less) = (c(p), c(p - 1.0));
+            let (p, power) = (c(p), power(p - 1.0));
             with(
                 out,
                 grad,
                 saved,
                 #[inline(always)]
-                |g, x| g * p * x.powf(less),
+                |g, x| g * p * power(x),
             )
         }
         Unary::Tanh => with(out, grad, saved, |g, y| g * (one - y * y)),
