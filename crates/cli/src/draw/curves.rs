@@ -14,6 +14,7 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
 use plotters::prelude::*;
 
+use super::axes::{Chart, Drawn, chart, emptiest_ninth, legend};
 use super::{Error, Result, refuse};
 
 /// Blue, vermilion, bluish green, reddish purple, orange, sky blue, black: M. Okabe and K. Ito,
@@ -110,9 +111,6 @@ pub fn rates_svg(title: &str, curve: &[Point], marks: &[(String, Point)]) -> Res
     Ok(svg)
 }
 
-type Drawn<T = ()> = std::result::Result<T, DrawingAreaErrorKind<std::io::Error>>;
-type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Range, Range>>;
-
 /// Panels side by side under one title.
 fn draw_figure(svg: &mut String, title: &str, panels: &[Panel]) -> Drawn {
     let mut names: Vec<&str> = Vec::new();
@@ -139,37 +137,17 @@ fn draw_panel(area: &DrawingArea<SVGBackend, Shift>, panel: &Panel, names: &[&st
         Along::Rates => (x.in_decades(), "learning rate"),
     };
     let y = Range::around(points.clone().map(|point| point.1));
-    let legend = emptiest_ninth(points, &x, &y);
-    let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .margin_right(24)
-        .x_label_area_size(50)
-        .y_label_area_size(78)
-        .build_cartesian_2d(x, y)?;
-    chart
-        .configure_mesh()
-        .bold_line_style(RGBColor(225, 225, 225))
-        .axis_style(RGBColor(90, 90, 90))
-        .label_style(("sans-serif", 17))
-        .axis_desc_style(("sans-serif", 19))
-        .x_desc(x_name)
-        .y_desc(panel.quantity)
-        .draw()?;
+    let emptiest = emptiest_ninth(points.map(|point| [x.fraction(point.0), y.fraction(point.1)]));
+    let mut chart = chart(area, [x, y], [x_name, panel.quantity])?;
     for series in &panel.series {
         let index = names.iter().position(|name| *name == series.name);
         let colour = PALETTE[index.unwrap_or_default() % PALETTE.len()];
         draw_series(&mut chart, series, colour)?;
     }
-    chart
-        .configure_series_labels()
-        .position(legend)
-        .label_font(("sans-serif", 18))
-        .background_style(WHITE.mix(0.85))
-        .border_style(RGBColor(200, 200, 200))
-        .draw()
+    legend(&mut chart, emptiest)
 }
 
-fn draw_series(chart: &mut Chart, series: &Series, colour: RGBColor) -> Drawn {
+fn draw_series(chart: &mut Chart<Range>, series: &Series, colour: RGBColor) -> Drawn {
     let style = colour.stroke_width(2);
     let few = series.points().count() <= DOTTED;
     for stretch in &series.stretches {
@@ -280,36 +258,6 @@ fn label(place: f64, step: f64, size: f64) -> String {
     }
     let coarsest = if place == 0.0 { finest } else { place.abs().log10().floor() as i32 };
     format!("{place:.*e}", (coarsest - finest).max(0) as usize)
-}
-
-/// The ninth of the panel with the fewest points, corners first, for the legend.
-fn emptiest_ninth(
-    points: impl Iterator<Item = Point>,
-    x: &Range,
-    y: &Range,
-) -> SeriesLabelPosition {
-    use SeriesLabelPosition::*;
-    let third = |fraction: f64| ((fraction * 3.0) as usize).min(2);
-    let mut crowds = [[0; 3]; 3];
-    for point in points {
-        crowds[third(y.fraction(point.1))][third(x.fraction(point.0))] += 1;
-    }
-    let [lower, middle, upper] = crowds;
-    let corners = [
-        (upper[2], UpperRight),
-        (lower[2], LowerRight),
-        (upper[0], UpperLeft),
-        (lower[0], LowerLeft),
-    ];
-    let others = [
-        (middle[2], MiddleRight),
-        (upper[1], UpperMiddle),
-        (lower[1], LowerMiddle),
-        (middle[1], MiddleMiddle),
-        (middle[0], MiddleLeft),
-    ];
-    let emptiest = corners.into_iter().chain(others).min_by_key(|ninth| ninth.0);
-    emptiest.map_or(UpperRight, |ninth| ninth.1)
 }
 
 pub(super) fn drawing(cause: impl Display) -> Error {

@@ -6,6 +6,7 @@
 //! must stay sharp in a report; tiles are PNG, because they are pixels.
 
 pub mod architecture;
+mod axes;
 pub mod cells;
 // Where a tick stands is no result.
 #[allow(clippy::disallowed_methods)]

@@ -3,6 +3,7 @@
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
 use plotters::prelude::*;
 
+use super::axes::{Chart, Drawn, chart, emptiest_ninth, legend};
 use super::curves::{PALETTE, drawing};
 use super::{Result, refuse};
 
@@ -36,6 +37,11 @@ impl Ratios {
         }
         Self { low, high, ticks }
     }
+
+    /// Where a place falls between the ends, from 0 to 1.
+    fn fraction(&self, place: f64) -> f64 {
+        (place / self.low).ln() / (self.high / self.low).ln()
+    }
 }
 
 impl Ranged for Ratios {
@@ -43,8 +49,7 @@ impl Ranged for Ratios {
     type ValueType = f64;
 
     fn map(&self, place: &f64, (start, end): (i32, i32)) -> i32 {
-        let share = (place / self.low).ln() / (self.high / self.low).ln();
-        start + (share * f64::from(end - start)).round() as i32
+        start + (self.fraction(*place) * f64::from(end - start)).round() as i32
     }
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
@@ -82,47 +87,26 @@ fn round_numbers() -> Vec<f64> {
     small.chain(large).collect()
 }
 
-type Drawn<T = ()> = std::result::Result<T, DrawingAreaErrorKind<std::io::Error>>;
-type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Ratios, Ratios>>;
-
-fn draw(svg: &mut String, [x, y]: [&str; 2], curves: &[Curve]) -> Drawn {
+fn draw(svg: &mut String, names: [&str; 2], curves: &[Curve]) -> Drawn {
     let points = || curves.iter().flat_map(|curve| &curve.points);
     let sizes: Vec<f64> =
         curves.iter().take(1).flat_map(|curve| &curve.points).map(|p| p.0).collect();
     let across = Ratios::around(points().map(|point| point.0), &sizes, 1.2);
     let up = Ratios::around(points().map(|point| point.1), &round_numbers(), 1.5);
+    let fractions = points().map(|point| [across.fraction(point.0), up.fraction(point.1)]);
+    let emptiest = emptiest_ninth(fractions);
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .margin(12)
-        .margin_right(24)
-        .x_label_area_size(50)
-        .y_label_area_size(78)
-        .build_cartesian_2d(across, up)?;
-    chart
-        .configure_mesh()
-        .bold_line_style(RGBColor(225, 225, 225))
-        .axis_style(RGBColor(90, 90, 90))
-        .label_style(("sans-serif", 17))
-        .axis_desc_style(("sans-serif", 19))
-        .x_desc(x)
-        .y_desc(y)
-        .draw()?;
+    let mut chart = chart(&root, [across, up], names)?;
     for (index, curve) in curves.iter().enumerate() {
         draw_curve(&mut chart, curve, index, curves.len().div_ceil(2))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .label_font(("sans-serif", 18))
-        .background_style(WHITE.mix(0.85))
-        .border_style(RGBColor(200, 200, 200))
-        .draw()?;
+    legend(&mut chart, emptiest)?;
     root.present()
 }
 
 /// From `half` on, the curves are thin and have no dots.
-fn draw_curve(chart: &mut Chart, curve: &Curve, index: usize, half: usize) -> Drawn {
+fn draw_curve(chart: &mut Chart<Ratios>, curve: &Curve, index: usize, half: usize) -> Drawn {
     let (colour, thin) = (PALETTE[index % half % PALETTE.len()], index >= half);
     let style = colour.stroke_width(if thin { 1 } else { 3 });
     let line = LineSeries::new(curve.points.iter().copied(), style);
