@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use striate::nn::{State, atomic_write};
 use striate::prelude::*;
 
+use crate::commands::data::digest::hexadecimal;
 use crate::{Failure, named};
 
 const HEADER: &str = "epoch,kernels,sha256";
@@ -67,7 +68,7 @@ pub fn digest(state: &State) -> Result<String, Failure> {
         let values = tensor.to_vec()?;
         hash.update(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(hash))
 }
 
 /// Writes the receipt.
@@ -121,8 +122,8 @@ mod tests {
         bytes.extend([1, 0, 0, 0, 0, 0, 0, 0]);
         bytes.extend([2, 0, 0, 0, 0, 0, 0, 0]);
         bytes.extend([0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]);
-        let expected = Sha256::digest(&bytes);
-        let expected: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digest(&state).unwrap(), expected);
+        let mut expected = Sha256::new();
+        expected.update(&bytes);
+        assert_eq!(digest(&state).unwrap(), hexadecimal(expected));
     }
 }

@@ -69,12 +69,19 @@ fn serve(folder: PathBuf) -> String {
 #[test]
 fn sets_are_listed_with_their_place() {
     let home = tempfile::tempdir().unwrap();
-    fs::create_dir_all(home.path().join("striate/mnist")).unwrap();
+    let folder = home.path().join("striate/mnist");
+    fs::create_dir_all(&folder).unwrap();
+    let list = succeeds_at_home(&home, &["data", "list"]);
+    // A folder that a broken fetch left holds no data set.
+    assert_eq!(list.matches("not fetched").count(), 4, "{list}");
+    for name in ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"] {
+        fs::write(folder.join(format!("{name}-ubyte.gz")), b"").unwrap();
+    }
     let list = succeeds_at_home(&home, &["data", "list"]);
     for set in ["mnist", "cifar10", "vgg16", "dogs"] {
         assert!(list.lines().any(|line| line.split(' ').next() == Some(set)), "{list}");
     }
-    assert!(list.contains(text(&home.path().join("striate/mnist"))), "{list}");
+    assert!(list.contains(text(&folder)), "{list}");
     assert_eq!(list.matches("not fetched").count(), 3, "{list}");
     fails(&["data", "fetch", "imagenet"], "no data set is called imagenet; there are mnist, ");
 }

@@ -4,7 +4,7 @@
 //! repeated at any time: what is there is not fetched again, and what had come in part is continued. `verify` checks
 //! a folder, wherever it came from.
 
-mod digest;
+pub mod digest;
 mod download;
 mod sets;
 mod unpack;
@@ -91,7 +91,9 @@ fn list() -> Result<(), Failure> {
     let home = home()?;
     for set in SETS {
         let folder = home.join(set.name);
-        let place = match folder.is_dir() {
+        // A fetch that was broken off leaves a folder, too.
+        let whole = set.files.iter().all(|file| folder.join(file.path).is_file());
+        let place = match folder.is_dir() && whole {
             true => folder.display().to_string(),
             false => "not fetched".into(),
         };
