@@ -289,6 +289,23 @@ fn the_algorithm_with_the_smallest_cost_is_chosen() {
     assert!(chosen.len() > 2, "only {chosen:?}");
 }
 
+/// The transform of the weights, once a call, was not counted: two images took twice as long as by unfolding.
+#[test]
+fn few_outputs_do_not_pay_for_transforming_the_weights() {
+    let chosen = |batch| {
+        let spec = ConvSpec::new([3, 3]).padding([1, 1]);
+        let shape = ConvShape::conv(&spec, &[batch, 64, 14, 14], &[64, 64, 3, 3]).unwrap();
+        Algorithm::of::<f32>(Operation::Forward, &shape)
+    };
+    assert_ne!(chosen(2), Algorithm::Winograd);
+    // Where the processor has no vectors of its width, it is never chosen.
+    let spec = ConvSpec::new([3, 3]);
+    let any = ConvShape::conv(&spec, &[1, 1, 9, 9], &[1, 1, 3, 3]).unwrap();
+    if Algorithm::Winograd.applies::<f32>(&any) {
+        assert_eq!(chosen(64), Algorithm::Winograd);
+    }
+}
+
 #[test]
 fn an_empty_batch_has_empty_results_and_a_zero_gradient() {
     let spec = ConvSpec::new([3]);

@@ -48,9 +48,13 @@ pub(super) fn applies<T: Float>(shape: &ConvShape) -> bool {
 /// What transforming a tile costs for each of its outputs and channels, in products.
 const TRANSFORM: f64 = 76.0;
 
-/// What this costs, as a share of the plain algorithm: the products that are left, and the transforms, which spread
-/// over the channels on the other side and over the taps. Where a row has few tiles, collecting sixteen costs more. The one
-/// number in it was fitted to times of layers of 16 to 128 channels, 4 to 32 cells and kernels of 3 to 9 on a Zen 4.
+/// What transforming the weights of a pair of channels costs once a call, in products.
+const WEIGHTS: f64 = 3600.0;
+
+/// What this costs, as a share of the plain algorithm: the products that are left; the transforms of the tiles, which spread
+/// over the channels on the other side and over the taps; and that of the weights, which spreads over all outputs. Where a row has few
+/// tiles, collecting sixteen costs more. `TRANSFORM` was fitted to times of layers of 16 to 128 channels, 4 to 32 cells and kernels
+/// of 3 to 9 on a Zen 4, `WEIGHTS` to those of 64 channels at 14x14 with 2 to 16 images on a Granite Rapids.
 pub(super) fn cost(shape: &ConvShape) -> f64 {
     let grid = Grid::of(shape);
     let [_, height, width] = shape.output;
@@ -59,7 +63,8 @@ pub(super) fn cost(shape: &ConvShape) -> f64 {
     let products = grid.products() as f64 / (outputs * taps);
     let channels = [shape.in_channels, shape.out_channels].map(|n| 1.0 / n as f64);
     let collecting = 1.0 + 1.0 / grid.columns as f64;
-    products + TRANSFORM * (channels[0] + channels[1]) * collecting / taps
+    let weights = WEIGHTS * grid.offsets().count() as f64 / (shape.batch as f64 * outputs * taps);
+    products + TRANSFORM * (channels[0] + channels[1]) * collecting / taps + weights
 }
 
 /// See [`super::forward`].
