@@ -83,7 +83,7 @@ impl<'a> Direct<'a> {
     }
 
     /// An input plane, counted through all images, with its padding, and room to read stretches of a fixed length.
-    fn stage<T: Float>(&self, input: &[T], plane: usize) -> Staged<T> {
+    fn stage<'b, T: Float>(&self, input: &'b [T], plane: usize) -> Staged<'b, T> {
         let planes = &input[plane * self.input..][..self.input];
         Staged::new(self.shape, planes, 0..1, 0..self.output, LANES)
     }
@@ -189,7 +189,7 @@ impl Direct<'_> {
     /// what each starts from.
     fn add_channels<T: Float, const OUTPUTS: usize>(
         &self,
-        (staged, planes): (&Staged<T>, Range<usize>),
+        (staged, planes): (&Staged<'_, T>, Range<usize>),
         (weight, first): (&[T], usize),
         from: Option<&impl Fn(usize) -> T>,
         output: &mut MatrixMut<'_, T>,
@@ -215,7 +215,7 @@ vectorized! {
     /// Adds the products of all steps to each output or to what it starts from. A step is a tap of a channel: its offset, and its
     /// weight for each output channel.
     fn add_products_of_steps[T: Float, const OUTPUTS: usize](
-        source: (&Staged<T>, Option<[T; OUTPUTS]>),
+        source: (&Staged<'_, T>, Option<[T; OUTPUTS]>),
         steps: &[(usize, [T; OUTPUTS])],
         output: &mut MatrixMut<'_, T>,
     ) {
@@ -256,7 +256,7 @@ fn multiply_steps<T: Float, const OUTPUTS: usize, const LEN: usize>(
 /// Adds the products of up to `LEN` neighbouring outputs, and says how many they were.
 #[inline(always)]
 fn add_block<T: Float, const OUTPUTS: usize, const LEN: usize>(
-    (staged, from): (&Staged<T>, Option<[T; OUTPUTS]>),
+    (staged, from): (&Staged<'_, T>, Option<[T; OUTPUTS]>),
     steps: &[(usize, [T; OUTPUTS])],
     (offset, outputs): (usize, Range<usize>),
     output: &mut MatrixMut<'_, T>,
@@ -343,7 +343,7 @@ pub(super) fn weight_gradient<T: Float>(
 vectorized! {
     /// Adds the products of a plane of gradients with what some taps read for them, in interleaved parts.
     fn add_products[T: Float](
-        staged: &Staged<T>,
+        staged: &Staged<'_, T>,
         taps: [usize; TOGETHER],
         grad: &[T],
         lanes: &mut [[T; LANES]; TOGETHER],

@@ -29,12 +29,12 @@ pub(crate) struct Taps<'a, T> {
 }
 
 /// Stages what some rows of the column matrix read for some outputs, and some cells of slack.
-fn stage<T: Float>(
+fn stage<'a, T: Float>(
     patches: &Patches<'_>,
-    planes: &[T],
+    planes: &'a [T],
     rows: Range<usize>,
     (outputs, slack): (Range<usize>, usize),
-) -> Staged<T> {
+) -> Staged<'a, T> {
     let channels = rows.start / patches.taps()..rows.end.div_ceil(patches.taps());
     Staged::new(patches.shape(), planes, channels, outputs, slack)
 }
@@ -63,7 +63,7 @@ impl<T: Float> Factor<T> for Windows<'_, T> {
 }
 
 /// Writes panels whose lanes are the outputs.
-fn deal<T: Float, const WIDTH: usize>(staged: &Staged<T>, rows: &[usize], panels: &mut [T]) {
+fn deal<T: Float, const WIDTH: usize>(staged: &Staged<'_, T>, rows: &[usize], panels: &mut [T]) {
     // The pieces of runs that make up a panel: offset, lane.
     let mut pieces: Vec<(usize, usize)> = Vec::with_capacity(WIDTH);
     let (mut filled, mut panel) = (0, 0);
@@ -147,7 +147,7 @@ impl<T: Float> Factor<T> for Taps<'_, T> {
 
 /// Writes panels whose lanes are the rows of the column matrix.
 fn deal_transposed<T: Float, const WIDTH: usize>(
-    staged: &Staged<T>,
+    staged: &Staged<'_, T>,
     rows: &[usize],
     panels: &mut [T],
 ) {

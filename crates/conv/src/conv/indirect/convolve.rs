@@ -123,7 +123,7 @@ fn convolve_tiles<T: Float>(
     let reads = plan.window_rows(rows.clone());
     let width = windows.output[2];
     let outputs_read = reads.start * width..reads.end * width;
-    let staged = Staged::new(windows, planes, 0..images * inputs, outputs_read, 0);
+    let staged = Staged::in_order(windows, planes, 0..images * inputs, outputs_read);
     let steps: Vec<_> =
         parts.iter().map(|part| Tiles::new(plan, part, &staged, images, rows.clone())).collect();
 
@@ -175,7 +175,7 @@ impl Tiles {
     fn new<T: Float>(
         plan: &Plan,
         part: &Part<T>,
-        staged: &Staged<T>,
+        staged: &Staged<'_, T>,
         images: usize,
         rows: Range<usize>,
     ) -> Self {
@@ -191,7 +191,7 @@ impl Tiles {
             let source = staged.runs()[plan.window_row(row) - first_window].0;
             for (cell, &[_, window]) in plan.axes[2].cells.iter().enumerate() {
                 if is_of(2, cell) {
-                    sources.push(source + window);
+                    sources.push(source + window * staged.step());
                     targets.push((row - rows.start) * width + cell);
                 }
             }

@@ -118,7 +118,7 @@ impl<T: Float> Sums<'_, T> {
             let planes = &planes[..images.len() * plane];
             let width = shape.output[2];
             let windows = rows.start * width..rows.end * width;
-            let staged = Staged::new(shape, planes, 0..images.len() * inputs, windows.clone(), 0);
+            let staged = Staged::in_order(shape, planes, 0..images.len() * inputs, windows.clone());
             let mut sources = staged.offsets(0..inputs, &taps);
             sources.resize(columns, 0);
             let steps = self.steps(&staged, images.len());
@@ -144,10 +144,12 @@ impl<T: Float> Sums<'_, T> {
     }
 
     /// The offset of every window of so many images.
-    fn steps(&self, staged: &Staged<T>, images: usize) -> Vec<usize> {
+    fn steps(&self, staged: &Staged<'_, T>, images: usize) -> Vec<usize> {
         let image = self.shape.in_channels / self.shape.spec.groups * staged.channel();
         let of_image = |image: usize| {
-            let window = move |&(first, len): &(usize, usize)| image + first..image + first + len;
+            let window = move |&(first, len): &(usize, usize)| {
+                (0..len).map(move |window| image + first + window * staged.step())
+            };
             staged.runs().iter().flat_map(window)
         };
         (0..images).flat_map(|number| of_image(number * image)).collect()

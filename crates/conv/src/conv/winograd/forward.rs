@@ -209,7 +209,7 @@ where
                 let tiles = rows.start * columns..rows.end * columns;
                 Staged::new(&windows, planes, channels.clone(), tiles, LANES)
             };
-            let staged: Vec<Staged<T>> = pieces.par_iter().map(stage).collect();
+            let staged: Vec<Staged<'_, T>> = pieces.par_iter().map(stage).collect();
             strips.par_iter_mut().zip(&panels_of(&staged)).for_each(|(strip, panel)| {
                 let mut cells = Box::new([zeros::<T, TILE>(); 2]);
                 for channel in channels.clone() {

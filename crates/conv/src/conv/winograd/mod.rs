@@ -193,7 +193,7 @@ struct Piece {
 type Places = Vec<(usize, usize, usize)>;
 
 /// The places of all panels of the tiles that are staged.
-fn panels_of<T: Float>(staged: &[Staged<T>]) -> Vec<Places> {
+fn panels_of<T: Float>(staged: &[Staged<'_, T>]) -> Vec<Places> {
     let (mut panels, mut lane) = (Vec::new(), LANES);
     for (piece, staged) in staged.iter().enumerate() {
         for &(mut offset, mut len) in staged.runs() {
@@ -219,7 +219,7 @@ vectorized! {
     /// second takes what copies of fixed length write too much.
     fn points_of_panel[T: Float, F: Fn([T; N]) -> [T; M], const N: usize, const M: usize](
         f: F,
-        places: (&[Staged<T>], &Places, usize),
+        places: (&[Staged<'_, T>], &Places, usize),
         cells: &mut [Square<T, N>; 2],
         matrix: &mut MatrixMut<'_, T>,
         rows: [usize; 2],
