@@ -6,7 +6,8 @@
 
 use std::hint::black_box;
 
-use crate::simd::{Level, level, vectorize};
+use crate::simd::{Level, level};
+use crate::vectorize;
 
 /// Chains of multiply-adds that hide each other's latency: two units, four or five cycles.
 const CHAINS: usize = 12;
@@ -32,7 +33,7 @@ pub fn multiply_adds(steps: usize) -> u64 {
 
 /// `a = b + factor c`: two reads and a write of memory for each element.
 pub fn triad(a: &mut [f32], [b, c]: [&[f32]; 2], factor: f32) {
-    vectorize(|| a.iter_mut().zip(b).zip(c).for_each(|((a, b), c)| *a = b + factor * c));
+    vectorize!(a.iter_mut().zip(b).zip(c).for_each(|((a, b), c)| *a = b + factor * c));
 }
 
 /// Runs the chains, and says how many lanes each has.

@@ -1,23 +1,33 @@
 //! Loops compiled for the processor that runs them.
 //!
 //! A library is built for the oldest processor that may run it, and its loops use the narrow vectors that one
-//! has. [`vectorize`] compiles the loop that it is given again with AVX2 and with AVX-512 and takes the widest that it can.
+//! has. [`vectorize`](crate::vectorize) compiles the loop that it is given again with AVX2 and with AVX-512 and takes the widest that it can.
 //! It changes no result: wider vectors do the same additions and multiplications, which are not contracted.
 
 use std::sync::OnceLock;
 
-/// Runs `work` with the widest vectors that this processor has. `work` should be a loop over slices, in a closure
-/// that nothing else calls, so that it is compiled into each variant.
+/// Evaluates an expression with the widest vectors that this processor has. It should be a loop over slices.
 ///
 /// ```
-/// use striate_conv::simd::vectorize;
-///
 /// let mut x = [1.0f32; 100];
-/// vectorize(|| x.iter_mut().for_each(|x| *x += 1.0));
+/// striate_conv::vectorize!(x.iter_mut().for_each(|x| *x += 1.0));
 /// assert_eq!(x, [2.0; 100]);
 /// ```
+#[macro_export]
+macro_rules! vectorize {
+    ($work:expr) => {
+        // A compiler that is not told to leaves a longer loop outside, in one version for the oldest processor.
+        $crate::simd::run_vectorized(
+            #[inline(always)]
+            || $work,
+        )
+    };
+}
+
+/// See [`vectorize`](crate::vectorize).
+#[doc(hidden)]
 #[inline(always)]
-pub fn vectorize<R>(work: impl FnOnce() -> R) -> R {
+pub fn run_vectorized<R>(work: impl FnOnce() -> R) -> R {
     match level() {
         // SAFETY: the processor has what the level says.
         #[cfg(target_arch = "x86_64")]
@@ -29,7 +39,7 @@ pub fn vectorize<R>(work: impl FnOnce() -> R) -> R {
     }
 }
 
-/// Defines a function whose body is compiled for each level, as [`vectorize`] does with a closure. For bodies
+/// Defines a function whose body is compiled for each level, as [`vectorize`](crate::vectorize) does with an expression. For bodies
 /// that are too large to be compiled into their caller. Generic parameters stand in brackets.
 macro_rules! vectorized {
     ($(#[$attribute:meta])* $vis:vis fn $name:ident[$($generics:tt)*]($($argument:ident: $type:ty),* $(,)?) $body:block) => {

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::{Grid, check_lengths, is_halving, row_pairs};
 use crate::element::Float;
 use crate::geometry::PoolShape;
-use crate::simd::vectorize;
+use crate::vectorize;
 
 /// The largest cell of every window, `[planes, *input]` to `[planes, *output]`, and its flat index in
 /// the plane.
@@ -141,7 +141,7 @@ fn halve_block<T: Float>(
 ) {
     let mut numbers = [0; WINDOWS];
     let numbers = &mut numbers[..output.len()];
-    vectorize(|| {
+    vectorize!({
         let [upper, lower] = rows.map(|row| row.as_chunks::<2>().0);
         let windows = upper.iter().zip(lower);
         let results = output.iter_mut().zip(&mut *numbers);
@@ -150,7 +150,7 @@ fn halve_block<T: Float>(
             (*output, *number) = larger(best, (*d, 3));
         }
     });
-    vectorize(|| {
+    vectorize!({
         for ((x, index), &number) in (0..).zip(indices).zip(&*numbers) {
             *index = first + 2 * x + i64::from(number & 1) + width * i64::from(number >> 1);
         }

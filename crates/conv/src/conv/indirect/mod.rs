@@ -28,6 +28,7 @@ use super::{Operation, TASKS, padded};
 use crate::element::Float;
 use crate::gemm::MatrixMut;
 use crate::geometry::ConvShape;
+use crate::simd::vectorized;
 
 /// Bytes of what a task stages: it and the panels share a core's second-level cache.
 const STAGED_BYTES: usize = 256 << 10;
@@ -221,18 +222,34 @@ impl Cuts {
 /// Writes rows of channels, `[pixels][width]`, of which there may be some after the last pixel, as rows of pixels, and adds a
 /// bias to each.
 fn turn<T: Float>(rows: &[T], width: usize, bias: Option<&[T]>, output: &mut MatrixMut<'_, T>) {
-    let [channels, pixels] = output.dims();
-    let mut block = [T::ZERO; TURN * LARGEST_WIDTH];
-    let block = &mut block[..TURN * width];
+    let pixels = output.dims()[1];
+    let mut block = [[T::ZERO; TURN]; LARGEST_WIDTH];
+    let block = &mut block[..width];
     for start in (0..pixels).step_by(TURN) {
         let lanes: [&[T]; TURN] =
             std::array::from_fn(|pixel| &rows[(start + pixel) * width..][..width]);
-        T::kernel().interleave(&lanes, block);
-        let range = start..pixels.min(start + TURN);
-        for (channel, values) in block.chunks_exact(TURN).take(channels).enumerate() {
-            let output = &mut output.row_mut(channel)[range.clone()];
+        T::kernel().interleave(&lanes, block.as_flattened_mut());
+        write_turned(block, bias, output, start);
+    }
+}
+
+vectorized! {
+    /// Writes some pixels of each channel, from one on, with its bias.
+    fn write_turned[T: Float](
+        block: &[[T; TURN]],
+        bias: Option<&[T]>,
+        output: &mut MatrixMut<'_, T>,
+        start: usize,
+    ) {
+        for (channel, values) in block.iter().enumerate().take(output.dims()[0]) {
             let bias = bias.map_or(T::ZERO, |bias| bias[channel]);
-            output.iter_mut().zip(values).for_each(|(to, &value)| *to = value + bias);
+            let mut values = *values;
+            values.iter_mut().for_each(|value| *value += bias);
+            let to = &mut output.row_mut(channel)[start..];
+            match to.first_chunk_mut() {
+                Some(to) => *to = values,
+                None => to.copy_from_slice(&values[..to.len()]),
+            }
         }
     }
 }

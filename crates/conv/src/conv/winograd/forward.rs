@@ -11,8 +11,9 @@ use crate::element::Float;
 use crate::gemm::kernel::Panels;
 use crate::gemm::{MatrixMut, cuts};
 use crate::geometry::ConvShape;
-use crate::simd::{prefetch, vectorize};
+use crate::simd::prefetch;
 use crate::unfold::Staged;
+use crate::vectorize;
 
 /// Tiles of a task for each row of blocks of taps: their points fit the second-level cache, if there are not too many
 /// channels.
@@ -323,7 +324,7 @@ where
                 outputs_of(self.by, square, &mut tile);
                 if let Some(bias) = bias {
                     let outputs = tile.as_flattened_mut().as_flattened_mut();
-                    vectorize(|| outputs.iter_mut().for_each(|y| *y += bias[channel]));
+                    vectorize!(outputs.iter_mut().for_each(|y| *y += bias[channel]));
                 }
                 let mut row = STEP;
                 for run in &runs {

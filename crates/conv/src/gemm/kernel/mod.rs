@@ -144,7 +144,7 @@ fn f32_kernel_for(level: Level) -> Kernel<f32> {
             rows: 8,
             columns: 16,
             run: x86::AVX512_F32,
-            interleave: x86::avx2_interleave,
+            interleave: x86::avx512_interleave,
             gather: x86::avx512_f32_gather(),
         },
         #[cfg(target_arch = "x86_64")]
@@ -294,7 +294,7 @@ mod tests {
     }
 
     fn check_interleaving<T: Float>(kernel: &Kernel<T>) {
-        for width in [kernel.rows, kernel.columns, 4, 9, 12] {
+        for width in [kernel.rows, kernel.columns, 4, 9, 12, 32, 48] {
             for steps in [1, 7, 8, 9, 16, 23, 64] {
                 let value = |i: usize, k: usize| T::from_f64((100 * i + k) as f64);
                 let lanes: Vec<Vec<T>> =

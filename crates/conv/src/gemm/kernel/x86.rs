@@ -49,6 +49,69 @@ pub(super) unsafe fn avx2_interleave(lanes: &[&[f32]], steps: usize, rows: *mut 
     }
 }
 
+/// The same in blocks of sixteen, if the lanes are blocks of sixteen.
+///
+/// # Safety
+/// See [`super::Interleave`]; the processor must have AVX-512.
+#[target_feature(enable = "avx512f,avx2")]
+pub(super) unsafe fn avx512_interleave(lanes: &[&[f32]], steps: usize, rows: *mut f32) {
+    let (blocks, rest) = lanes.as_chunks::<16>();
+    if !rest.is_empty() {
+        // SAFETY: the caller's promises are those of the other.
+        return unsafe { avx2_interleave(lanes, steps, rows) };
+    }
+    for (k, (block, lanes16)) in
+        (0..steps).step_by(16).flat_map(|k| blocks.iter().enumerate().map(move |b| (k, b)))
+    {
+        let count = (steps - k).min(16);
+        let mask = (0xffff_u32 >> (16 - count)) as u16;
+        // SAFETY: every lane has elements `k..k + count`, and there are as many rows from the row `k` on.
+        unsafe {
+            let mut columns = [_mm512_setzero_ps(); 16];
+            for (column, lane) in columns.iter_mut().zip(lanes16) {
+                *column = _mm512_maskz_loadu_ps(mask, lane.as_ptr().add(k));
+            }
+            for (i, row) in transpose_16(columns).into_iter().take(count).enumerate() {
+                _mm512_storeu_ps(rows.add((k + i) * lanes.len() + 16 * block), row);
+            }
+        }
+    }
+}
+
+/// Sixteen rows of sixteen become columns: pairs, then fours of rows are interleaved within quarters of a vector, which are then
+/// exchanged.
+#[target_feature(enable = "avx512f")]
+fn transpose_16(rows: [__m512; 16]) -> [__m512; 16] {
+    let mut quads = [_mm512_setzero_ps(); 16];
+    for i in (0..16).step_by(4) {
+        let [a, b, c, d] = [rows[i], rows[i + 1], rows[i + 2], rows[i + 3]];
+        let low = [_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d)];
+        let high = [_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d)];
+        quads[i] = _mm512_shuffle_ps::<0b01_00_01_00>(low[0], low[1]);
+        quads[i + 1] = _mm512_shuffle_ps::<0b11_10_11_10>(low[0], low[1]);
+        quads[i + 2] = _mm512_shuffle_ps::<0b01_00_01_00>(high[0], high[1]);
+        quads[i + 3] = _mm512_shuffle_ps::<0b11_10_11_10>(high[0], high[1]);
+    }
+    // `quads[4 r + i]` has in its quarter `q` the column `4 q + i` of the rows `4 r` to `4 r + 3`.
+    let mut columns = [_mm512_setzero_ps(); 16];
+    for i in 0..4 {
+        let [a, b, c, d] = [quads[i], quads[4 + i], quads[8 + i], quads[12 + i]];
+        let even = [
+            _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b),
+            _mm512_shuffle_f32x4::<0b10_00_10_00>(c, d),
+        ];
+        let odd = [
+            _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b),
+            _mm512_shuffle_f32x4::<0b11_01_11_01>(c, d),
+        ];
+        columns[i] = _mm512_shuffle_f32x4::<0b10_00_10_00>(even[0], even[1]);
+        columns[4 + i] = _mm512_shuffle_f32x4::<0b10_00_10_00>(odd[0], odd[1]);
+        columns[8 + i] = _mm512_shuffle_f32x4::<0b11_01_11_01>(even[0], even[1]);
+        columns[12 + i] = _mm512_shuffle_f32x4::<0b11_01_11_01>(odd[0], odd[1]);
+    }
+    columns
+}
+
 /// Eight rows of eight become columns.
 #[target_feature(enable = "avx2")]
 fn transpose(rows: [__m256; 8]) -> [__m256; 8] {

@@ -2,10 +2,10 @@
 //! [`unary_gradient`], as functions of what the forward pass keeps.
 //!
 //! The functions are compiled into the loops that [`vectorize`] makes for each kind of vectors. A compiler that is not told to
-//! leaves the longer ones outside, in one version for the oldest processor: hence the attributes.
+//! leaves the longer ones outside, in one version for the oldest processor: hence their attributes.
 
 use rayon::prelude::*;
-use striate_conv::simd::vectorize;
+use striate_conv::vectorize;
 
 use super::strided::{TASK, Walk, along, zip};
 use crate::Float;
@@ -14,10 +14,7 @@ use crate::backend::{Binary, Compare, Unary};
 fn map<T: Float>(out: &mut [T], x: &[T], f: impl Fn(T) -> T + Sync) {
     let pairs = out.par_chunks_mut(TASK).zip(x.par_chunks(TASK));
     pairs.for_each(|(out, x)| {
-        vectorize(
-            #[inline(always)]
-            || out.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x)),
-        );
+        vectorize!(out.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x)));
     });
 }
 
@@ -209,13 +206,10 @@ pub(super) fn unary_gradient<T: Float>(op: Unary, out: &mut [T], saved: &[T], gr
 fn with<T: Float>(out: &mut [T], grad: &[T], saved: &[T], f: impl Fn(T, T) -> T + Sync) {
     let inputs = grad.par_chunks(TASK).zip(saved.par_chunks(TASK));
     out.par_chunks_mut(TASK).zip(inputs).for_each(|(out, (grad, saved))| {
-        vectorize(
-            #[inline(always)]
-            || {
-                let inputs = grad.iter().zip(saved);
-                out.iter_mut().zip(inputs).for_each(|(o, (&g, &s))| *o = f(g, s));
-            },
-        );
+        vectorize!({
+            let inputs = grad.iter().zip(saved);
+            out.iter_mut().zip(inputs).for_each(|(o, (&g, &s))| *o = f(g, s));
+        });
     });
 }
 

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use striate_conv::Buffer;
-use striate_conv::simd::vectorize;
+use striate_conv::vectorize;
 
 use super::elementwise::relu;
 use super::reduce::{extreme, sum, sum_with};
@@ -153,12 +153,12 @@ pub(super) fn channel_affine<T: Float>(norm: &Affine<'_, T>, x: &[T]) -> Buffer<
         let [center, scale, shift] = [norm.center, norm.scale, norm.shift].map(|c| c[channel]);
         let x = &x[at..][..out.len()];
         if norm.relu {
-            vectorize(|| {
+            vectorize!({
                 let outputs = out.iter_mut().zip(x);
                 outputs.for_each(|(o, &x)| *o = relu(scale * (x - center) + shift));
             });
         } else {
-            vectorize(|| {
+            vectorize!({
                 out.iter_mut().zip(x).for_each(|(o, &x)| *o = scale * (x - center) + shift);
             });
         }
@@ -174,7 +174,7 @@ pub(super) fn channel_combine<T: Float>(
         let (center, passes) = norm.of(channel);
         let [a, b, d] = [norm.scale, b, d].map(|values| values[channel]);
         let inputs = grad[at..][..out.len()].iter().zip(&x[at..][..out.len()]);
-        vectorize(|| {
+        vectorize!({
             let outputs = out.iter_mut().zip(inputs);
             outputs.for_each(|(o, (&g, &x))| {
                 *o = a * passes(x - center, g) + b * (x - center) + d;
@@ -185,7 +185,7 @@ pub(super) fn channel_combine<T: Float>(
 
 pub(super) fn accumulate<T: Float>(target: &mut [T], source: &[T]) {
     let pairs = target.par_chunks_mut(TASK).zip(source.par_chunks(TASK));
-    pairs.for_each(|(t, s)| vectorize(|| t.iter_mut().zip(s).for_each(|(t, &s)| *t += s)));
+    pairs.for_each(|(t, s)| vectorize!(t.iter_mut().zip(s).for_each(|(t, &s)| *t += s)));
 }
 
 /// One sweep over weight, gradient and state.
@@ -200,19 +200,19 @@ pub(super) fn update<T: Float>(
         (Update::Sgd { rate, momentum, gain, decay, nesterov }, state) => {
             let [rate, momentum, gain, decay] = [rate, momentum, gain, decay].map(c);
             match state {
-                [velocity] => sweep([weight, velocity], grad, |[w, m], g| {
+                [velocity] => sweep([weight, velocity], grad, move |[w, m], g| {
                     let g = g + decay * w;
                     let m = momentum * m + gain * g;
                     [w - rate * if nesterov { g + momentum * m } else { m }, m]
                 }),
-                _ => sweep([weight], grad, |[w], g| [w - rate * (g + decay * w)]),
+                _ => sweep([weight], grad, move |[w], g| [w - rate * (g + decay * w)]),
             }
         }
         (Update::Adam { step, root, betas, eps, decay, shrink }, [m, v]) => {
             let [step, root, eps, decay, shrink] = [step, 1.0 / root, eps, decay, shrink].map(c);
             let [b1, b2] = betas.map(c);
             let [c1, c2] = betas.map(|beta| c(1.0 - beta));
-            sweep([weight, m, v], grad, |[w, m, v], g| {
+            sweep([weight, m, v], grad, move |[w, m, v], g| {
                 let g = g + decay * w;
                 let m = b1 * m + c1 * g;
                 let v = b2 * v + c2 * g * g;
@@ -222,18 +222,18 @@ pub(super) fn update<T: Float>(
         (Update::RmsProp { rate, alpha, eps, momentum, decay }, [v, rest @ ..]) => {
             let [rate, eps, momentum, decay] = [rate, eps, momentum, decay].map(c);
             let (keep, gain) = (c(alpha), c(1.0 - alpha));
-            let scaled = |w: T, v: T, g: T| {
+            let scaled = move |w: T, v: T, g: T| {
                 let g = g + decay * w;
                 let v = keep * v + gain * g * g;
                 (v, g / (v.sqrt() + eps))
             };
             match rest {
-                [m] => sweep([weight, v, m], grad, |[w, v, m], g| {
+                [m] => sweep([weight, v, m], grad, move |[w, v, m], g| {
                     let (v, direction) = scaled(w, v, g);
                     let m = momentum * m + direction;
                     [w - rate * m, v, m]
                 }),
-                _ => sweep([weight, v], grad, |[w, v], g| {
+                _ => sweep([weight, v], grad, move |[w, v], g| {
                     let (v, direction) = scaled(w, v, g);
                     [w - rate * direction, v]
                 }),
@@ -247,11 +247,11 @@ pub(super) fn update<T: Float>(
 /// Elements that [`sweep`] holds at a time.
 const BLOCK: usize = 64;
 
-/// Replaces the `i`-th element of each slice by what `f` makes of them and the gradient's, in parallel pieces.
+/// Replaces the `i`-th element of each slice by what `rule` makes of them and the gradient's, in parallel pieces.
 fn sweep<T: Float, const N: usize>(
     slices: [&mut [T]; N],
     grad: &[T],
-    f: impl Fn([T; N], T) -> [T; N] + Sync,
+    rule: impl Fn([T; N], T) -> [T; N] + Copy + Sync,
 ) {
     let mut pieces: Vec<([&mut [T]; N], &[T])> = Vec::new();
     let mut rest = slices;
@@ -266,8 +266,10 @@ fn sweep<T: Float, const N: usize>(
         pieces.push((head, grad));
     }
     pieces.into_par_iter().for_each(|(mut slices, grad)| {
-        vectorize(|| {
-            // Copies, which the compiler knows to be apart from each other, and whose length it knows.
+        vectorize!({
+            // Copies, which the compiler knows to be apart from each other, and whose length it knows; of the numbers in `rule`, too,
+            // or it would think that they may change on the way.
+            let f = rule;
             let (blocks, rest) = grad.as_chunks::<BLOCK>();
             for (number, grad) in blocks.iter().enumerate() {
                 let places = number * BLOCK..(number + 1) * BLOCK;

@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 use striate_conv::Buffer;
-use striate_conv::simd::vectorize;
+use striate_conv::vectorize;
 
 use super::strided::TASK;
 use crate::Float;
@@ -93,7 +93,7 @@ fn fold_segment<T: Float>(op: Reduce, out: &mut [T], x: &[T]) {
 }
 
 fn rows<T: Float>(out: &mut [T], x: &[T], f: impl Fn(T, T) -> T) {
-    vectorize(|| {
+    vectorize!({
         for row in x.chunks_exact(out.len()) {
             out.iter_mut().zip(row).for_each(|(o, &x)| *o = f(*o, x));
         }
@@ -120,7 +120,7 @@ pub(super) fn sum<T: Float>(x: &[T]) -> T {
 /// The sum of `f(x, y)` over two slices of one length, in f64.
 pub(super) fn sum_with<T: Float>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Copy) -> f64 {
     let stretches = x.chunks(LANES * STRETCH).zip(y.chunks(LANES * STRETCH));
-    stretches.map(|(x, y)| vectorize(|| sum_in_lanes(x, y, f))).sum()
+    stretches.map(|(x, y)| vectorize!(sum_in_lanes(x, y, f))).sum()
 }
 
 /// Two vectors of the widest kind, so that a sum need not wait for the one before it.

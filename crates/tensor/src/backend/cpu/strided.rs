@@ -5,7 +5,7 @@
 //! and 0. The output is cut into pieces of a fixed size, which are the tasks of the thread pool.
 
 use rayon::prelude::*;
-use striate_conv::simd::vectorize;
+use striate_conv::vectorize;
 
 use crate::Layout;
 
@@ -117,7 +117,25 @@ pub(super) fn zip<A, B, O>(
     B: Copy + Sync,
     O: Send,
 {
-    let row = move |out: &mut [O], [i, j]: [usize; 2]| match walk.inner() {
+    out.par_chunks_mut(TASK).enumerate().for_each(|(task, out)| {
+        let from = task * TASK;
+        walk.rows(from, from + out.len(), |position, count, offsets| {
+            let out = &mut out[position - from..][..count];
+            vectorize!(zip_row(out, walk.inner(), (a, offsets[0]), (b, offsets[1]), f));
+        });
+    });
+}
+
+/// Some neighbouring elements, of operands from some elements on with some strides.
+#[inline(always)]
+fn zip_row<A: Copy, B: Copy, O>(
+    out: &mut [O],
+    strides: [isize; 2],
+    (a, i): (&[A], usize),
+    (b, j): (&[B], usize),
+    f: impl Fn(A, B) -> O,
+) {
+    match strides {
         [1, 1] => {
             let pairs = a[i..][..out.len()].iter().zip(&b[j..][..out.len()]);
             out.iter_mut().zip(pairs).for_each(|(o, (&a, &b))| *o = f(a, b));
@@ -135,13 +153,7 @@ pub(super) fn zip<A, B, O>(
                 *o = f(a[along(i, n, s)], b[along(j, n, t)]);
             }
         }
-    };
-    out.par_chunks_mut(TASK).enumerate().for_each(|(task, out)| {
-        let from = task * TASK;
-        walk.rows(from, from + out.len(), |position, count, offsets| {
-            vectorize(|| row(&mut out[position - from..][..count], offsets));
-        });
-    });
+    }
 }
 
 /// The position `n` steps of `stride` away from `start`.
