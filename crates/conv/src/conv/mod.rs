@@ -10,7 +10,8 @@
 //! All three are one sum of products read in another order, and so all three can be a matrix product
 //! with the unfolded input (`im2col`). Where a group has few channels, or makes few, that product has few rows, and
 //! plain loops along rows do better (`direct`). Where few channels read what was unfolded, and where
-//! a stride or a dilation stands in the way, the product is faster if nothing is unfolded (`indirect`). At stride 1, with enough channels, a quarter
+//! a stride or a dilation stands in the way, the product is faster if nothing is unfolded: by vectors of channels (`indirect`), or,
+//! where rows fill vectors, of pixels (`rows`). At stride 1, with enough channels, a quarter
 //! to a half of the products do (`winograd`). [`Algorithm::of`] chooses.
 //!
 //! The gradients are written for the shape that the forward pass had: input cells that no window
@@ -19,6 +20,7 @@
 mod direct;
 mod im2col;
 mod indirect;
+mod rows;
 mod winograd;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +46,8 @@ pub enum Algorithm {
     Im2col,
     /// The same product without unfolding anything.
     Indirect,
+    /// The same product with rows of pixels that are read where they lie.
+    Rows,
     /// Loops along rows, one pair of channels at a time.
     Direct,
     /// A quarter to a half of the products: kernels at stride 1, in f32.
@@ -52,13 +56,15 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Im2col, Self::Indirect, Self::Direct, Self::Winograd];
+    pub const ALL: [Self; 5] =
+        [Self::Im2col, Self::Indirect, Self::Rows, Self::Direct, Self::Winograd];
 
     /// The name that commands use.
     pub fn name(self) -> &'static str {
         match self {
             Self::Im2col => "im2col",
             Self::Indirect => "indirect",
+            Self::Rows => "rows",
             Self::Direct => "direct",
             Self::Winograd => "winograd",
         }
@@ -80,14 +86,19 @@ impl Algorithm {
 
     /// What [`Algorithm::of`] compares where plain loops do not pay: what each costs, as a share of the products that the plain
     /// sum makes, infinite where it may not be chosen. The smallest is chosen, of equals the first.
-    pub fn costs<T: Float>(operation: Operation, shape: &ConvShape) -> [(Self, f64); 3] {
+    pub fn costs<T: Float>(operation: Operation, shape: &ConvShape) -> [(Self, f64); 4] {
         let unfolded = im2col::cost(operation, shape);
         let gathered = indirect::cost::<T>(operation, shape);
         let may_transform = WINOGRAD.load(Ordering::Relaxed) && Self::Winograd.applies::<T>(shape);
         // What it saves was measured against unfolding.
         let transformed =
             if may_transform { unfolded * winograd::cost(shape) } else { f64::INFINITY };
-        [(Self::Im2col, unfolded), (Self::Indirect, gathered), (Self::Winograd, transformed)]
+        [
+            (Self::Im2col, unfolded),
+            (Self::Indirect, gathered),
+            (Self::Rows, rows::cost::<T>(operation, shape)),
+            (Self::Winograd, transformed),
+        ]
     }
 }
 
@@ -162,6 +173,7 @@ pub fn forward_by<T: Float>(
     match algorithm {
         Algorithm::Im2col => im2col::forward(shape, input, weight, bias, output),
         Algorithm::Indirect => indirect::forward(shape, input, weight, bias, output),
+        Algorithm::Rows => rows::forward(shape, input, weight, bias, output),
         Algorithm::Direct => direct::forward(shape, input, weight, bias, output),
         Algorithm::Winograd => winograd::forward(shape, input, weight, bias, output),
     }
@@ -200,6 +212,9 @@ pub fn input_gradient_by<T: Float>(
             indirect::input_gradient(shape, grad_output, weight, grad_input);
         }
         (Algorithm::Direct, _) => direct::input_gradient(shape, grad_output, weight, grad_input),
+        (Algorithm::Rows, Some(flipped)) => {
+            rows::input_gradient(&flipped, grad_output, weight, grad_input);
+        }
         (Algorithm::Winograd, Some(flipped)) => {
             winograd::input_gradient(&flipped, grad_output, weight, grad_input)
         }
@@ -239,7 +254,9 @@ pub fn weight_gradient_by<T: Float>(
         return grad_weight.fill(T::ZERO);
     }
     match algorithm {
-        Algorithm::Im2col => im2col::weight_gradient(shape, input, grad_output, grad_weight),
+        Algorithm::Im2col | Algorithm::Rows => {
+            im2col::weight_gradient(shape, input, grad_output, grad_weight);
+        }
         Algorithm::Indirect => indirect::weight_gradient(shape, input, grad_output, grad_weight),
         Algorithm::Direct => direct::weight_gradient(shape, input, grad_output, grad_weight),
         Algorithm::Winograd => winograd::weight_gradient(shape, input, grad_output, grad_weight),

@@ -3,7 +3,7 @@
 //! The standard library hands these to the system's, whose last bits differ from one system to the next, and whose calls
 //! keep a loop from being vectorised. Here each is additions, multiplications, divisions and choices between two values, without
 //! branches and without contraction: the same bits everywhere, and in a loop that
-//! [`vectorize`](crate::simd::vectorize) compiles, as many at a time as its vectors hold.
+//! [`vectorize`](crate::vectorize!) compiles, as many at a time as its vectors hold.
 //!
 //! All compute in f64, after bringing the argument to a small interval, where Taylor's series is short:
 //!

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use striate_conv::Float;
-use striate_conv::simd::vectorize;
+use striate_conv::vectorize;
 
 /// A function of one argument, in both types, and the standard library's.
 struct Function {
@@ -178,9 +178,9 @@ fn a_vector_of_values_has_the_bits_of_one_at_a_time() {
         let mut together = arguments.clone();
         // Once with the function known, so that it can be compiled into the loop.
         match name {
-            "exp" => vectorize(|| together.iter_mut().for_each(|x| *x = Float::exp(*x))),
-            "ln" => vectorize(|| together.iter_mut().for_each(|x| *x = Float::ln(*x))),
-            "tanh" => vectorize(|| together.iter_mut().for_each(|x| *x = Float::tanh(*x))),
+            "exp" => vectorize!(together.iter_mut().for_each(|x| *x = Float::exp(*x))),
+            "ln" => vectorize!(together.iter_mut().for_each(|x| *x = Float::ln(*x))),
+            "tanh" => vectorize!(together.iter_mut().for_each(|x| *x = Float::tanh(*x))),
             _ => continue,
         }
         for (&x, &y) in arguments.iter().zip(&together) {

@@ -38,6 +38,14 @@ impl<'a> Offsets<'a> {
         self.list.len()
     }
 
+    pub(super) fn reach(&self) -> usize {
+        self.reach
+    }
+
+    pub(super) fn as_ptr(&self) -> *const usize {
+        self.list.as_ptr()
+    }
+
     /// Some of them.
     pub(crate) fn range(&self, range: std::ops::Range<usize>) -> Self {
         Self { list: &self.list[range], ..*self }

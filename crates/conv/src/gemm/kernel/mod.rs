@@ -12,13 +12,16 @@
 //! `STRIATE_KERNEL=portable` before the first product forces the one that every processor can run.
 
 mod gather;
+mod rows;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use std::ptr;
 use std::sync::OnceLock;
 
 pub(crate) use self::gather::{Columns, Gathered, Offsets};
 use self::gather::{Gather, PORTABLE_COLUMNS, PORTABLE_LANES};
+pub(crate) use self::rows::{Place, Rows};
 use crate::simd::{self, Level};
 
 /// The most rows and columns of what any kernel computes at a time.
@@ -45,6 +48,9 @@ struct Raw<T> {
     c: *mut T,
     c_strides: [usize; 2],
     add: bool,
+    /// Where the rows of `b` are listed: where each begins, and null or what the sums of each row of `c` start from.
+    offsets: *const usize,
+    from: *const T,
 }
 
 /// `c = a b`, or `c += a b`.
@@ -62,6 +68,8 @@ pub struct Kernel<T: 'static> {
     pub columns: usize,
     /// For one panel of `B`, and for more.
     run: &'static [Run<T>],
+    /// The same with the rows of `B` listed.
+    run_listed: &'static [Run<T>],
     interleave: Interleave<T>,
     gather: Gather<T>,
 }
@@ -118,7 +126,19 @@ impl<T: 'static> Kernel<T> {
         let (a, b) = (a.as_ptr(), b.as_ptr());
         // SAFETY: the panels hold `depth` rows each, the caller vouches for the tiles, and the kernel was chosen
         // because this processor has the instructions that it uses.
-        unsafe { self.run[count - 1](&Raw { depth, a, b, b_strides, c, c_strides, add }) }
+        unsafe {
+            self.run[count - 1](&Raw {
+                depth,
+                a,
+                b,
+                b_strides,
+                c,
+                c_strides,
+                add,
+                offsets: ptr::null(),
+                from: ptr::null(),
+            })
+        }
     }
 }
 
@@ -143,7 +163,8 @@ fn f32_kernel_for(level: Level) -> Kernel<f32> {
             name,
             rows: 8,
             columns: 16,
-            run: x86::AVX512_F32,
+            run: x86::AVX512_F32[0],
+            run_listed: x86::AVX512_F32[1],
             interleave: x86::avx512_interleave,
             gather: x86::avx512_f32_gather(),
         },
@@ -152,7 +173,8 @@ fn f32_kernel_for(level: Level) -> Kernel<f32> {
             name,
             rows: 6,
             columns: 16,
-            run: x86::AVX2_F32,
+            run: x86::AVX2_F32[0],
+            run_listed: x86::AVX2_F32[1],
             interleave: x86::avx2_interleave,
             gather: x86::avx2_f32_gather(),
         },
@@ -169,7 +191,8 @@ fn f64_kernel_for(level: Level) -> Kernel<f64> {
             name,
             rows: 8,
             columns: 8,
-            run: x86::AVX512_F64,
+            run: x86::AVX512_F64[0],
+            run_listed: x86::AVX512_F64[1],
             interleave,
             gather: x86::avx512_f64_gather(),
         },
@@ -178,7 +201,8 @@ fn f64_kernel_for(level: Level) -> Kernel<f64> {
             name,
             rows: 6,
             columns: 8,
-            run: x86::AVX2_F64,
+            run: x86::AVX2_F64[0],
+            run_listed: x86::AVX2_F64[1],
             interleave,
             gather: x86::avx2_f64_gather(),
         },
@@ -192,7 +216,8 @@ pub(crate) fn portable<T: PortableFloat>() -> Kernel<T> {
         name: Level::Portable.name(),
         rows: 4,
         columns: 8,
-        run: const { &[portable_tile::<T>] },
+        run: const { &[portable_tile::<T, false>] },
+        run_listed: const { &[portable_tile::<T, true>] },
         interleave: interleave::<T>,
         gather: Gather {
             lanes: PORTABLE_LANES,
@@ -229,13 +254,22 @@ unsafe fn interleave<T: Copy>(lanes: &[&[T]], steps: usize, rows: *mut T) {
 
 /// # Safety
 /// See [`Run`].
-unsafe fn portable_tile<T: PortableFloat>(raw: &Raw<T>) {
-    let &Raw { depth, a, b, b_strides: [_, b_stride], c, c_strides: [_, row_stride], add } = raw;
+unsafe fn portable_tile<T: PortableFloat, const LISTED: bool>(raw: &Raw<T>) {
+    let &Raw { depth, a, b, b_strides: [_, b_stride], c, c_strides: [_, row_stride], add, .. } =
+        raw;
     let mut sums = [[T::default(); 8]; 4];
+    if LISTED && !raw.from.is_null() {
+        for (i, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: there is a value for each of 4 rows.
+            *sums = [unsafe { *raw.from.add(i) }; 8];
+        }
+    }
     for k in 0..depth {
-        // SAFETY: the panels hold `depth` rows of 4 and of 8 elements.
-        let (a, b) =
-            unsafe { (*a.add(4 * k).cast::<[T; 4]>(), *b.add(b_stride * k).cast::<[T; 8]>()) };
+        // SAFETY: the panels hold `depth` rows of 4 and of 8 elements, or as many rows are listed.
+        let (a, b) = unsafe {
+            let row = if LISTED { *raw.offsets.add(k) } else { b_stride * k };
+            (*a.add(4 * k).cast::<[T; 4]>(), *b.add(row).cast::<[T; 8]>())
+        };
         for (sums, a) in sums.iter_mut().zip(a) {
             for (sum, b) in sums.iter_mut().zip(b) {
                 *sum += a * b;

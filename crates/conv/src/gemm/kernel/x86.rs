@@ -136,13 +136,19 @@ macro_rules! kernel {
      [$rows:literal; $vectors:literal; $lanes:literal; $columns:literal], [$($panels:literal),+],
      $register:ident, $broadcast:literal, $multiply_add:literal,
      $zero:ident, $load:ident, $store:ident, $splat:ident, $add:ident, $fma:ident) => {
-        pub(super) const $name: &[Run<$type>] = {
+        pub(super) const $name: [&[Run<$type>]; 2] = {
             /// # Safety
             /// See [`super::Run`]; the processor must have the features.
             #[target_feature(enable = $features)]
-            unsafe fn run<const PANELS: usize>(raw: &super::Raw<$type>) {
-                let &super::Raw { depth, mut a, mut b, b_strides, c, c_strides, add } = raw;
+            unsafe fn run<const PANELS: usize, const LISTED: bool>(raw: &super::Raw<$type>) {
+                let &super::Raw { depth, mut a, mut b, b_strides, c, c_strides, add, .. } = raw;
                 let mut sums = [[[$zero(); $vectors]; PANELS]; $rows];
+                if LISTED && !raw.from.is_null() {
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        // SAFETY: there is a value for each row.
+                        *sums = [[$splat(unsafe { *raw.from.add(i) }); $vectors]; PANELS];
+                    }
+                }
                 // The tile is fetched while the products are summed: what is added to it, and what it shares a
                 // cache line with, may be far away.
                 for i in 0..$rows {
@@ -152,9 +158,13 @@ macro_rules! kernel {
                         _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add($vectors * $lanes - 1).cast());
                     }
                 }
-                for _ in 0..depth {
-                    // SAFETY: the panels hold `depth` rows of `$rows` elements and of `$vectors` vectors.
+                for k in 0..depth {
+                    // SAFETY: the panels hold `depth` rows of `$rows` elements and of `$vectors` vectors, or as many rows
+                    // are listed.
                     unsafe {
+                        if LISTED {
+                            b = raw.b.add(*raw.offsets.add(k));
+                        }
                         let mut columns = [[$zero(); $vectors]; PANELS];
                         for (panel, columns) in columns.iter_mut().enumerate() {
                             for (j, column) in columns.iter_mut().enumerate() {
@@ -169,8 +179,10 @@ macro_rules! kernel {
                             }
                         }
                         a = a.add($rows);
-                        // The last step may be the last row of its memory.
-                        b = b.wrapping_add(b_strides[1]);
+                        if !LISTED {
+                            // The last step may be the last row of its memory.
+                            b = b.wrapping_add(b_strides[1]);
+                        }
                     }
                 }
                 for (i, sums) in sums.into_iter().enumerate() {
@@ -189,7 +201,7 @@ macro_rules! kernel {
                     }
                 }
             }
-            &[$(run::<$panels>),+]
+            [&[$(run::<$panels, false>),+], &[$(run::<$panels, true>),+]]
         };
 
         /// The kernels that gather.
