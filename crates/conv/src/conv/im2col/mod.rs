@@ -33,6 +33,8 @@ const SMALLEST_BLOCK: usize = 64;
 
 /// What unfolding costs for each channel that reads the columns, in products, along the images and along the taps.
 const UNFOLD: [f64; 2] = [5.0, 10.0];
+/// What packing the output's gradient costs for each channel and tap that meets it, in products.
+const PACK: f64 = 12.0;
 /// What folding costs, as a share of the products.
 const FOLD: f64 = 0.35;
 
@@ -43,7 +45,10 @@ pub(super) fn cost(operation: Operation, shape: &ConvShape) -> f64 {
         [shape.in_channels, shape.out_channels].map(|n| (n / shape.spec.groups) as f64);
     match operation {
         Operation::Forward => 1.0 + UNFOLD[0] / outputs,
-        Operation::WeightGradient => 1.0 + UNFOLD[1] / outputs,
+        Operation::WeightGradient => {
+            let taps = shape.spec.kernel.iter().product::<usize>() as f64;
+            1.0 + UNFOLD[1] / outputs + PACK / (inputs * taps)
+        }
         Operation::InputGradient if shape.flipped().is_some() && !is_sparse(shape) => {
             padded(shape) * (1.0 + UNFOLD[0] / inputs)
         }
