@@ -231,6 +231,18 @@ mod tests {
         }
     }
 
+    /// Document 2's code folds from the front, begins with 0 and passes over the first layer. That is right for the network
+    /// it is shown on, and for no other.
+    #[test]
+    fn the_documents_code_is_right_by_coincidence() {
+        let folded = [&[2, 2, 3, 3, 3][..], &[1; 4], &[2; 4]].map(|counts| {
+            let windows: Vec<Window> = counts.iter().flat_map(|&count| block(3, count)).collect();
+            let grown = |field: usize, w: &Window| w.stride * field + w.kernel - w.stride;
+            (windows[1..].iter().fold(0, grown), receptive_field_size(&windows))
+        });
+        assert_eq!(folded, [(212, 212), (28, 46), (88, 76)]);
+    }
+
     #[test]
     fn recurrence_closed_form_and_walk_agree() {
         let networks = [
