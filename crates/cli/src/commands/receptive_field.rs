@@ -37,20 +37,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         (None, layers) => ("the layers", row(layers.unwrap_or_default())?),
     };
     let field = ReceptiveField::of(&*net)?;
-    let Some(last) = field.layers.last() else {
+    if field.layers.is_empty() {
         return Err(format!("{name} has no layer with windows over a map").into());
-    };
+    }
     match arguments.json {
         true => print(serde_json::to_string_pretty(&as_json(name, &field))?)?,
-        false => print_table(&field, last)?,
+        false => print_table(&field)?,
     }
     arguments.draw.map_or(Ok(()), |out| {
-        let panels: Vec<Panel> = field.layers.iter().map(panel).collect::<Result<_, _>>()?;
-        let title = format!("{name}: what a cell of each map sees");
-        atomic_write(&out, fields_svg(&title, &panels)?.as_bytes())?;
+        atomic_write(&out, drawing(name, &field)?.as_bytes())?;
         match arguments.json {
             true => Ok(()),
-            false => print(format_args!("{}: {} fields", out.display(), panels.len())),
+            false => print(format_args!("{}: {} fields", out.display(), field.layers.len())),
         }
     })
 }
@@ -116,20 +114,48 @@ pub fn describe(windows: &[Window]) -> String {
     text
 }
 
-fn print_table(field: &ReceptiveField, last: &LayerField) -> Result<(), Failure> {
-    let heading = ["layer", "window", "size", "jump", "centre", "holes"].map(str::to_owned);
-    let rows = field.layers.iter().map(|layer| {
-        let fields = &layer.fields;
-        [
-            format!("{} {}", layer.path, layer.kind),
-            describe(&layer.windows),
-            by_axis(fields.iter().map(|field| field.size())),
-            by_axis(fields.iter().map(|field| field.jump)),
-            by_axis(fields.iter().map(|field| field.centre())),
-            by_axis(fields.iter().map(|field| if field.has_holes() { "yes" } else { "no" })),
-        ]
-    });
-    let rows: Vec<[String; 6]> = [heading].into_iter().chain(rows).collect();
+/// What stands above the columns of [`cells`].
+pub const COLUMNS: [&str; 6] = ["layer", "window", "size", "jump", "centre", "holes"];
+
+/// A layer's row in a table of fields.
+pub fn cells(layer: &LayerField) -> [String; 6] {
+    let fields = &layer.fields;
+    [
+        format!("{} {}", layer.path, layer.kind),
+        describe(&layer.windows),
+        by_axis(fields.iter().map(|field| field.size())),
+        by_axis(fields.iter().map(|field| field.jump)),
+        by_axis(fields.iter().map(|field| field.centre())),
+        by_axis(fields.iter().map(|field| if field.has_holes() { "yes" } else { "no" })),
+    ]
+}
+
+/// What is said below the table: the closed form, once for all axes that agree, and which layer sees the whole map.
+pub fn remarks(field: &ReceptiveField) -> Vec<String> {
+    let last = field.layers.last().map_or(&[][..], |layer| &layer.fields);
+    let terms: Vec<Option<String>> = (0..last.len()).map(|axis| terms(field, axis)).collect();
+    let own = terms.iter().enumerate().filter(|(axis, t)| *axis == 0 || **t != terms[0]);
+    let mut remarks: Vec<String> = own
+        .map(|(axis, terms)| match terms {
+            Some(terms) => format!("closed form: {terms} = {}", last[axis].size()),
+            None => "the closed form is for layers in a row; here there are branches".into(),
+        })
+        .collect();
+    if let Some([path, kind]) = &field.whole {
+        remarks.push(format!("{path} {kind} sees the whole map, and so does what comes after"));
+    }
+    remarks
+}
+
+/// A picture of the fields, layer by layer.
+pub fn drawing(name: &str, field: &ReceptiveField) -> Result<String, Failure> {
+    let panels: Vec<Panel> = field.layers.iter().map(panel).collect::<Result<_, _>>()?;
+    Ok(fields_svg(&format!("{name}: what a cell of each map sees"), &panels)?)
+}
+
+fn print_table(field: &ReceptiveField) -> Result<(), Failure> {
+    let rows = field.layers.iter().map(cells);
+    let rows: Vec<[String; 6]> = [COLUMNS.map(str::to_owned)].into_iter().chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
     let widths: [usize; 6] = std::array::from_fn(width);
     for [layer, window, numbers @ ..] in &rows {
@@ -137,20 +163,7 @@ fn print_table(field: &ReceptiveField, last: &LayerField) -> Result<(), Failure>
         let (numbers, [layers, windows, ..]) = (numbers.collect::<String>(), widths);
         print(format_args!("{layer:<layers$}  {window:<windows$}{numbers}"))?;
     }
-    let terms: Vec<Option<String>> =
-        (0..last.fields.len()).map(|axis| terms(field, axis)).collect();
-    for (axis, terms) in terms.iter().enumerate().filter(|(axis, t)| *axis == 0 || **t != terms[0])
-    {
-        match terms {
-            Some(terms) => {
-                print(format_args!("closed form: {terms} = {}", last.fields[axis].size()))?
-            }
-            None => print("the closed form is for layers in a row; here there are branches")?,
-        }
-    }
-    field.whole.as_ref().map_or(Ok(()), |[path, kind]| {
-        print(format_args!("{path} {kind} sees the whole map, and so does what comes after"))
-    })
+    remarks(field).iter().try_for_each(print)
 }
 
 /// `1 + 2 + 1 + 2·2`: the closed form with its numbers.

@@ -11,8 +11,8 @@ use crate::training::Job;
 
 /// Write a run's report.html anew, from its folder and its data
 ///
-/// The page needs nothing but itself: configuration, layers, curves beside the published ones, confusion matrix, answers with
-/// their pictures, kernels, activations, receipt. Runs write it when they end; a run that was stopped can have it, too,
+/// The page needs nothing but itself: configuration, layers and what they see, curves beside the published ones, confusion
+/// matrix, answers with their pictures, kernels, activations, receipt. Runs write it when they end; a run that was stopped can have it, too,
 /// as soon as its first epoch has ended.
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -1,11 +1,13 @@
-//! What is inside the network: its first kernels, and what its layers make of a sample.
+//! What is inside the network: how far its layers see, its first kernels, and what its layers make of a sample.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use striate::nn::ReceptiveField;
 use striate::prelude::*;
 
-use super::page::{escape, figure};
+use super::page::{drawing, escape, figure, note, table};
 use crate::Failure;
+use crate::commands::receptive_field as field;
 use crate::draw::tiles::{GridStyle, Scale, Tiles, grid};
 use crate::run::Config;
 use crate::training::Job;
@@ -18,6 +20,26 @@ const TILE: usize = 56;
 const SHOWN: usize = 64;
 /// Layers whose maps are shown, at most.
 const LAYERS: usize = 4;
+
+/// What a cell of each layer sees of the input, as a table and drawn; nothing, if there are no maps.
+pub fn fields(name: &str, net: &dyn Module) -> Result<String, Failure> {
+    let fields = ReceptiveField::of(net)?;
+    if fields.layers.is_empty() {
+        return Ok(String::new());
+    }
+    let mut columns = field::COLUMNS.map(|heading| (heading, true));
+    (columns[0].1, columns[1].1) = (false, false);
+    let rows: Vec<Vec<String>> =
+        fields.layers.iter().map(|layer| field::cells(layer).to_vec()).collect();
+    let explained = "Size: the pixels that a cell sees. Jump: from one cell's to the next one's. Centre: the offset of the \
+                     first cell's, where 0 is the first pixel. Holes: pixels between the ends that are not seen.";
+    let remarks: String = field::remarks(&fields).iter().map(note).collect();
+    let svg = field::drawing(name, &fields)?;
+    Ok(note(explained)
+        + &table(&columns, &rows, 0)
+        + &remarks
+        + &drawing(&svg, "The fields, layer by layer"))
+}
 
 /// The kernels of the first convolution, grey over one channel and in colour over three; nothing, if there is none.
 pub fn kernels(net: &dyn Module) -> Result<String, Failure> {

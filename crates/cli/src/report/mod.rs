@@ -32,6 +32,7 @@ pub fn write(folder: &RunFolder, job: &Job, answers: &[Answer]) -> Result<(), Fa
     page.section("curves", "Curves", curves(&config, &history));
     page.section("configuration", "Configuration", configuration(&config, folder, &history));
     page.section("layers", "Layers", layers(&summary));
+    page.section("fields", "Receptive fields", insides::fields(&config.name(), &*net)?);
     page.section("confusion", "Confusion matrix", answers::confusion(job, answers)?);
     page.section("samples", "Samples", answers::samples(&config, job, answers)?);
     page.section("kernels", "Kernels", insides::kernels(&*net)?);

@@ -61,6 +61,14 @@ pub fn data_uri(png: &[u8]) -> String {
     format!("data:image/png;base64,{}", STANDARD.encode(png))
 }
 
+/// A drawing that is a document of its own, shown as a picture.
+pub fn drawing(svg: &str, alt: &str) -> String {
+    let (code, alt) = (STANDARD.encode(svg), escape(alt));
+    format!(
+        "<figure><img class=\"sheet\" src=\"data:image/svg+xml;base64,{code}\" alt=\"{alt}\"></figure>\n"
+    )
+}
+
 /// A picture that is shown at its own size or smaller, with words below.
 pub fn figure(picture: &image::RgbImage, caption: &str) -> draw::Result<String> {
     let (width, height) = picture.dimensions();

@@ -27,21 +27,21 @@ fn elements(html: &str) -> Vec<&str> {
     found
 }
 
-/// The pictures of a page, decoded.
-fn pictures(html: &str) -> Vec<image::DynamicImage> {
+/// The bytes of a page's pictures of a kind.
+fn embedded(html: &str, kind: &str) -> Vec<Vec<u8>> {
     use base64::Engine;
     let decode = |address: &str| {
         let code = address.split('"').next().unwrap();
-        let png = base64::engine::general_purpose::STANDARD.decode(code).unwrap();
-        image::load_from_memory(&png).unwrap()
+        base64::engine::general_purpose::STANDARD.decode(code).unwrap()
     };
-    html.split("src=\"data:image/png;base64,").skip(1).map(decode).collect()
+    html.split(&format!("src=\"data:image/{kind};base64,")).skip(1).map(decode).collect()
 }
 
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     "curves",
     "configuration",
     "layers",
+    "fields",
     "confusion",
     "samples",
     "kernels",
@@ -74,7 +74,8 @@ fn a_run_leaves_a_report_with_all_its_parts() {
     for foreign in ["http:", "https:", "<script", "<link", "url(", "@import"] {
         assert!(!html.contains(foreign), "{foreign}");
     }
-    assert!(pictures(&html).len() > 16);
+    let photos = embedded(&html, "png");
+    assert!(photos.len() > 16 && photos.iter().all(|png| image::load_from_memory(png).is_ok()));
     // What the table says, the page says.
     let table = fs::read_to_string(run.join("metrics.csv")).unwrap();
     let last: Vec<f64> =
@@ -82,6 +83,15 @@ fn a_run_leaves_a_report_with_all_its_parts() {
     assert!(html.contains(&format!("valid accuracy</dt><dd>{:.2} %", 100.0 * last[4])), "{last:?}");
     assert!(html.contains("<td>conv2.0</td><td>Conv2d</td><td>32 × 14 × 14</td>"));
     assert!(html.contains("28,938"));
+    // The last map's field: 16 pixels, four from one cell's to the next one's, the first around 1.5; and a panel for each of
+    // four layers.
+    let numbers =
+        ["16", "4", "1.5", "no"].map(|n| format!("<td class=\"number\">{n}</td>")).concat();
+    let row = format!("<td>conv2.2 MaxPool2d</td><td>2 stride 2</td>{numbers}");
+    assert!(html.contains(&row), "{row}");
+    assert!(html.contains("closed form: 1 + 4 + 1 + 4·2 + 1·2 = 16"));
+    let [fields] = &embedded(&html, "svg+xml")[..] else { panic!("expected one drawing") };
+    assert_eq!(count(&String::from_utf8_lossy(fields), " → field "), 4);
     // The matrix counts every sample once.
     let matrix = html.split("class=\"matrix\"").nth(1).unwrap().split("</table>").next().unwrap();
     let cells = matrix
@@ -115,7 +125,9 @@ fn published_curves_stand_beside_ours() {
     let (_, html) = trained(&digits(), &out, &["train", "mnist-mlp", "--epochs", "1"]);
     elements(&html);
     assert_eq!(count(&html, "published\" d="), 0);
-    assert!(!html.contains("id=\"kernels\"") && !html.contains("id=\"activations\""));
+    for section in ["fields", "kernels", "activations"] {
+        assert!(!html.contains(&format!("id=\"{section}\"")), "{section}");
+    }
 }
 
 /// Chromium without a window, where there is one.
