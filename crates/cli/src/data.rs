@@ -112,8 +112,9 @@ impl std::fmt::Display for Source {
 
 /// The recipe of a network, or an error that says there is none to be run.
 pub fn recipe(entry: &Entry) -> Result<Recipe, Failure> {
-    let make =
-        entry.recipe.ok_or_else(|| format!("{} cannot be trained from here yet", entry.name))?;
+    let make = entry.recipe.ok_or_else(|| {
+        format!("{} has no recipe here; `striate photos` trains document 2's networks", entry.name)
+    })?;
     Ok(make())
 }
 

@@ -33,6 +33,8 @@ pub struct Recipe {
     pub normalize: Option<(f32, f32)>,
     /// What is minimised.
     pub loss: Loss<f32>,
+    /// What that is called.
+    pub loss_name: &'static str,
 }
 
 impl Recipe {
@@ -68,6 +70,7 @@ impl Recipe {
             one_cycle: true,
             normalize: None,
             loss: Tensor::cross_entropy,
+            loss_name: "cross-entropy",
         }
     }
 
@@ -87,6 +90,7 @@ impl Recipe {
             one_cycle: false,
             normalize: None,
             loss: Tensor::cross_entropy,
+            loss_name: "cross-entropy",
         }
     }
 
@@ -103,6 +107,7 @@ impl Recipe {
             rule: Sgd::new(0.01).momentum(0.9).into(),
             normalize: Some((0.1307, 0.3081)),
             loss: Tensor::nll,
+            loss_name: "negative log-likelihood",
             ..Self::mnist_mlp()
         }
     }

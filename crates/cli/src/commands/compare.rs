@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use striate::models::{Entry, Recipe};
+use striate::nn::grouped;
 use striate::prelude::*;
 
-use super::{Machine, entry, print};
+use super::columns::{Column, Columns};
+use super::{Machine, entry};
 use crate::Failure;
 use crate::data::{Samples, Source, recipe};
 use crate::training::AT_ONCE;
@@ -17,7 +19,7 @@ use crate::training::AT_ONCE;
 ///
 /// One row for each network and recipe: parameters, multiply-accumulates a sample, accuracy on the test samples after
 /// the last epoch, mean over the seeds 1 to N with the lowest and the highest, and the seconds of a training run
-/// without its test.
+/// without its test. Runs that have left folders are put beside each other by `striate runs`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The networks' names, as `striate models` lists them
@@ -35,9 +37,23 @@ pub struct Arguments {
     /// How many seeds, from 1 on
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
+    /// Print Markdown instead of text
+    #[arg(long)]
+    markdown: bool,
     #[command(flatten)]
     machine: Machine,
 }
+
+const COLUMNS: [Column; 8] = [
+    ("network", 22, false),
+    ("recipe", 22, false),
+    ("epochs", 6, true),
+    ("parameters", 10, true),
+    ("MACs", 11, true),
+    ("accuracy", 8, true),
+    ("lowest-highest", 15, true),
+    ("seconds", 8, true),
+];
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let device = arguments.machine.prepare()?;
@@ -51,22 +67,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let common = entries.iter().map(|&entry| Plan::common(entry, &common, name));
         plans.extend(common.collect::<Result<Vec<_>, _>>()?);
     }
-    print(format_args!(
-        "{:<22} {:<22} {:>6} {:>10} {:>11} {:>8} {:>15} {:>8}",
-        "network",
-        "recipe",
-        "epochs",
-        "parameters",
-        "MACs",
-        "accuracy",
-        "lowest-highest",
-        "seconds"
-    ))?;
+    let table = Columns { columns: &COLUMNS, markdown: arguments.markdown };
+    table.heading()?;
     for mut plan in plans {
         plan.recipe.epochs = arguments.epochs.unwrap_or(plan.recipe.epochs);
         let samples = source.load(&plan.recipe)?;
         let runs = (1..=arguments.seeds).map(|seed| plan.train(&samples, seed, &device));
-        plan.print(&runs.collect::<Result<Vec<_>, _>>()?)?;
+        table.row(plan.row(&runs.collect::<Result<Vec<_>, _>>()?)?)?;
     }
     Ok(())
 }
@@ -96,7 +103,7 @@ impl Plan {
         if own.corpus != common.corpus {
             return Err(format!("{} and {name} are not for the same data", entry.name).into());
         }
-        let recipe = Recipe { loss: own.loss, ..common.clone() };
+        let recipe = Recipe { loss: own.loss, loss_name: own.loss_name, ..common.clone() };
         Ok(Plan { entry, recipe, whose: format!("{name}'s") })
     }
 
@@ -121,22 +128,21 @@ impl Plan {
         Ok(Run { accuracy: test.accuracy(), seconds })
     }
 
-    fn print(&self, runs: &[Run]) -> Result<(), Failure> {
+    fn row(&self, runs: &[Run]) -> Result<[String; COLUMNS.len()], Failure> {
         let net = (self.entry.build)(&Init::seed(1))?;
         let summary = Summary::new(&*net, self.entry.input)?;
         let mean = |of: fn(&Run) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
         let accuracies = || runs.iter().map(|run| run.accuracy);
         let range = [accuracies().fold(1.0, f64::min), accuracies().fold(0.0, f64::max)];
-        print(format_args!(
-            "{:<22} {:<22} {:>6} {:>10} {:>11} {:>8.4} {:>15} {:>8.1}",
-            self.entry.name,
-            self.whose,
-            self.recipe.epochs,
-            summary.parameters,
-            summary.macs,
-            mean(|run| run.accuracy),
+        Ok([
+            self.entry.name.to_owned(),
+            self.whose.clone(),
+            self.recipe.epochs.to_string(),
+            grouped(summary.parameters as u64),
+            grouped(summary.macs),
+            format!("{:.4}", mean(|run| run.accuracy)),
             range.map(|accuracy| format!("{accuracy:.4}")).join("-"),
-            mean(|run| run.seconds)
-        ))
+            format!("{:.1}", mean(|run| run.seconds)),
+        ])
     }
 }

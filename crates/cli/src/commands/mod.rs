@@ -2,6 +2,7 @@
 
 pub mod arithmetic;
 pub mod bench;
+mod columns;
 pub mod compare;
 pub mod data;
 pub mod devices;
@@ -15,6 +16,7 @@ pub mod pooling;
 pub mod predict;
 pub mod receptive_field;
 pub mod report;
+pub mod runs;
 pub mod show;
 pub mod summary;
 pub mod train;

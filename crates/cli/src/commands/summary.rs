@@ -1,10 +1,14 @@
 //! `striate summary`: sizes of a network, computed without running it.
 
 use serde_json::json;
+use striate::models::Recipe;
+use striate::nn::grouped;
 use striate::prelude::*;
 
 use super::{entry, print, size, sizes};
 use crate::Failure;
+use crate::data::recipe;
+use crate::run::rule;
 
 /// Print a network's layers, output shapes, parameters and memory
 #[derive(clap::Args)]
@@ -20,6 +24,9 @@ pub struct Arguments {
     /// Print the tree of modules instead of the table
     #[arg(long, conflicts_with = "json")]
     tree: bool,
+    /// Print fastai's table instead: for a batch of the network's recipe, with what is trained and how
+    #[arg(long, conflicts_with_all = ["tree", "json", "batch"])]
+    recipe: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -33,6 +40,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let input = arguments.input.as_deref().unwrap_or(entry.input);
     let summary = Summary::new(&*net, input)?;
+    if arguments.recipe {
+        return print(with_recipe(net.kind(), &summary, &recipe(entry)?));
+    }
     let training = arguments.batch.map(|batch| {
         let bytes = Summary::training_bytes(&*net, Adam::new(1e-3), (input, batch))?;
         Ok::<_, Error>((batch, bytes as f64 / f64::from(1 << 20)))
@@ -68,4 +78,39 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             "training": training.map(|(_, megabytes)| megabytes),
         },
     }))?)
+}
+
+/// fastai's summary: output shapes of a batch, what is trained (layers without parameters are not), and the recipe.
+fn with_recipe(kind: &str, summary: &Summary, recipe: &Recipe) -> String {
+    let shape = |sizes: &[usize]| {
+        let sizes = std::iter::once(&recipe.batch).chain(sizes).map(usize::to_string);
+        sizes.collect::<std::vec::Vec<_>>().join(" x ")
+    };
+    let row = |cells: [&str; 4]| {
+        let [layer, output, parameters, trained] = cells;
+        format!("{layer:<20} {output:<22} {parameters:>12}  {trained}\n")
+    };
+    let mut text = format!("{kind} (input shape: {})\n", shape(&summary.input));
+    text += &row(["Layer (type)", "Output shape", "Param #", "Trainable"]);
+    for layer in &summary.rows {
+        let trained = if layer.parameters > 0 { "True" } else { "False" };
+        let parameters = grouped(layer.parameters as u64);
+        text += &row([&layer.kind, &shape(&layer.output), &parameters, trained]);
+    }
+    let frozen = summary.parameters - summary.trainable;
+    let [all, trainable, frozen] =
+        [summary.parameters, summary.trainable, frozen].map(|count| grouped(count as u64));
+    let last = if recipe.drop_last { "dropped" } else { "kept" };
+    let cycle = if recipe.one_cycle { "  - one cycle of the rate and of beta1\n" } else { "" };
+    text + &format!(
+        "Total params: {all}\nTotal trainable params: {trainable}\nTotal non-trainable params: {frozen}\n\n\
+         Optimizer: {}\nLoss function: {}\n\
+         Epochs: {}, batches of {}, the last incomplete one {last}\n\nCallbacks:\n{cycle}  \
+         - every few steps: loss, smoothed loss, rate\n  \
+         - every epoch: held-out loss and accuracy, curves, receipt, checkpoint",
+        rule(&recipe.rule),
+        recipe.loss_name,
+        recipe.epochs,
+        recipe.batch
+    )
 }

@@ -12,6 +12,7 @@ use std::fmt::Display;
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use super::axes::{Chart, Drawn, chart, emptiest_ninth, legend};
@@ -35,6 +36,10 @@ const PANEL: (u32, u32) = (600, 420);
 /// Up to this many points, each is marked by a dot.
 const DOTTED: usize = 40;
 
+/// The strokes of a dashed line, and the space between them, in pixels.
+const DASH: u32 = 5;
+const GAP: u32 = 4;
+
 /// Values beyond this cannot be told from a diverged run, and their differences overflow.
 const LARGEST: f64 = 1e100;
 
@@ -43,6 +48,8 @@ type Point = (f64, f64);
 /// One named curve: the stretches between the points that cannot be drawn.
 struct Series<'a> {
     name: &'a str,
+    /// Dashed, and called published.
+    published: bool,
     stretches: Vec<Vec<Point>>,
 }
 
@@ -51,7 +58,7 @@ impl<'a> Series<'a> {
         let points: Vec<Point> = points.collect();
         let drawable = |&(x, y): &Point| x.abs() < LARGEST && y.abs() < LARGEST;
         let stretches = points.split(|point| !drawable(point)).filter(|some| !some.is_empty());
-        Self { name, stretches: stretches.map(<[Point]>::to_vec).collect() }
+        Self { name, published: false, stretches: stretches.map(<[Point]>::to_vec).collect() }
     }
 
     fn points(&self) -> impl Iterator<Item = Point> + Clone {
@@ -94,6 +101,32 @@ pub fn run_svg(title: &str, epochs: &[f64], columns: &[(&str, &[f64])]) -> Resul
     }
     let mut svg = String::new();
     draw_figure(&mut svg, title, &panels).map_err(drawing)?;
+    Ok(svg)
+}
+
+/// A network's values after each epoch, from the first on.
+pub struct Comparison<'a> {
+    /// The network.
+    pub name: String,
+    /// Ours.
+    pub ours: &'a [f64],
+    /// Those that were published, which are dashed in the colour of ours; empty if there are none.
+    pub theirs: &'a [f64],
+}
+
+/// The figure of one quantity of several networks, ours and published.
+pub fn comparison_svg(quantity: &str, networks: &[Comparison]) -> Result<String> {
+    let series = |name, values: &[f64], published| {
+        let points = values.iter().zip(1..).map(|(value, epoch)| (f64::from(epoch), *value));
+        Series { published, ..Series::new(name, points) }
+    };
+    let series = networks.iter().flat_map(|Comparison { name, ours, theirs }| {
+        [series(name, ours, false), series(name, theirs, true)]
+    });
+    let series = series.filter(|series| series.points().next().is_some()).collect();
+    let mut svg = String::new();
+    let panel = Panel { quantity, along: Along::Epochs, series };
+    draw_figure(&mut svg, &format!("{quantity} by epoch"), &[panel]).map_err(drawing)?;
     Ok(svg)
 }
 
@@ -149,17 +182,26 @@ fn draw_panel(area: &DrawingArea<SVGBackend, Shift>, panel: &Panel, names: &[&st
 
 fn draw_series(chart: &mut Chart<Range>, series: &Series, colour: RGBColor) -> Drawn {
     let style = colour.stroke_width(2);
-    let few = series.points().count() <= DOTTED;
+    let few = series.points().count() <= DOTTED && !series.published;
     for stretch in &series.stretches {
         let points = stretch.iter().copied();
-        chart.draw_series(LineSeries::new(points.clone(), style))?;
+        match series.published {
+            true => chart.draw_series(DashedLineSeries::new(points.clone(), DASH, GAP, style))?,
+            false => chart.draw_series(LineSeries::new(points.clone(), style))?,
+        };
         if few || stretch.len() == 1 {
             chart.draw_series(points.map(|point| Circle::new(point, 3, colour.filled())))?;
         }
     }
     // An empty series carries the legend's entry, so a curve without a drawable point has one too.
     let entry = chart.draw_series(std::iter::empty::<PathElement<Point>>())?;
-    entry.label(series.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
+    let line = |(x, y)| [(x, y), (x + 24, y)];
+    match series.published {
+        true => entry
+            .label(format!("{}, published", series.name))
+            .legend(move |at| DashedPathElement::new(line(at), DASH, GAP, style)),
+        false => entry.label(series.name).legend(move |at| PathElement::new(line(at), style)),
+    };
     Ok(())
 }
 

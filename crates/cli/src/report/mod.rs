@@ -8,8 +8,7 @@ mod chart;
 mod insides;
 mod page;
 
-use striate::models::{Published, published};
-use striate::nn::optim::Rule;
+use striate::models::published;
 use striate::nn::{atomic_write, grouped};
 use striate::prelude::*;
 
@@ -17,16 +16,14 @@ use self::chart::chart;
 use self::page::{Page, figures, note, pairs, table};
 use crate::Failure;
 use crate::answers::Answer;
-use crate::run::{Config, Epoch, Line, RunFolder};
+use crate::run::{self, Config, Epoch, Line, RunFolder};
 use crate::training::Job;
 
 /// Writes the report of a run whose network, in `job`, has its last weights and gave these `answers`.
 pub fn write(folder: &RunFolder, job: &Job, answers: &[Answer]) -> Result<(), Failure> {
     let (config, history) = (folder.config()?, folder.history()?);
     let (entry, net) = folder.network()?;
-    let input = config.photos.as_ref().map(|photos| vec![3, photos.side, photos.side]);
-    let input = input.unwrap_or_else(|| entry.input.to_vec());
-    let summary = Summary::new(&*net, &input)?;
+    let summary = Summary::new(&*net, &config.input(entry))?;
     let heading = heading(&config, job, &summary) + &head_figures(job, &history, answers);
     let mut page = Page::new(config.name(), heading);
     page.section("curves", "Curves", curves(&config, &history));
@@ -98,13 +95,7 @@ fn curves(config: &Config, history: &[Epoch]) -> String {
     if history.is_empty() {
         return String::new();
     }
-    let ours = |value: fn(&Epoch) -> f64| history.iter().map(value).collect::<Vec<f64>>();
-    let own = Published {
-        train_loss: ours(|epoch| epoch.train_loss),
-        train_accuracy: ours(|epoch| epoch.train_accuracy),
-        valid_loss: ours(|epoch| epoch.valid_loss),
-        valid_accuracy: ours(|epoch| epoch.valid_accuracy),
-    };
+    let own = run::curves(history);
     let theirs = published(&config.name());
     let mut losses = vec![("train", &own.train_loss), ("valid", &own.valid_loss)];
     let mut accuracies = vec![("train", &own.train_accuracy), ("valid", &own.valid_accuracy)];
@@ -168,7 +159,7 @@ fn configuration(config: &Config, folder: &RunFolder, history: &[Epoch]) -> Stri
         ("seed", config.seed.to_string()),
         ("epochs", format!("{} of {}", history.len(), config.epochs)),
         ("batch", config.batch.to_string()),
-        ("optimizer", rule(&config.optimizer)),
+        ("optimizer", run::rule(&config.optimizer)),
     ];
     if let Some((mean, std)) = config.normalize {
         rows.push(("pixels", format!("minus {mean}, over {std}")));
@@ -197,12 +188,6 @@ fn configuration(config: &Config, folder: &RunFolder, history: &[Epoch]) -> Stri
     rows.push(("version", config.version.clone()));
     rows.push(("folder", folder.path().display().to_string()));
     pairs(&rows)
-}
-
-/// `Adam lr 0.01, betas [0.9, 0.99]`, and so on.
-fn rule(rule: &Rule) -> String {
-    let json = serde_json::to_string(rule).unwrap_or_default();
-    json.replace(['{', '}', '"'], "").replace(':', " ").replace(',', ", ")
 }
 
 fn layers(summary: &Summary) -> String {

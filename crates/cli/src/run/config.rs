@@ -1,6 +1,7 @@
 //! `config.json`: what a run was asked to do, and all that it takes to do it again.
 
 use serde::{Deserialize, Serialize};
+use striate::models::Entry;
 use striate::nn::optim::Rule;
 
 use crate::commands::photos::Settings;
@@ -36,10 +37,31 @@ pub struct Config {
     pub photos: Option<Settings>,
 }
 
+/// `Adam lr 0.01, betas [0.9, 0.99]`, and so on.
+pub fn rule(rule: &Rule) -> String {
+    let json = serde_json::to_string(rule).unwrap_or_default();
+    json.replace(['{', '}', '"'], "").replace(':', " ").replace(',', ", ")
+}
+
 impl Config {
     /// What the command line calls what is trained: networks on photos differ in more than their model.
     pub fn name(&self) -> String {
         self.photos.as_ref().map_or(self.model.clone(), |photos| photos.network.name())
+    }
+
+    /// The shape of one sample of the network `entry`, which is the run's.
+    pub fn input(&self, entry: &Entry) -> Vec<usize> {
+        let photo = self.photos.as_ref().map(|photos| vec![3, photos.side, photos.side]);
+        photo.unwrap_or_else(|| entry.input.to_vec())
+    }
+
+    /// What this run has in common with those that were only seeded otherwise.
+    pub fn without_seeds(mut self) -> Self {
+        self.seed = 0;
+        if let Some(photos) = &mut self.photos {
+            photos.split = 0;
+        }
+        self
     }
 
     /// What stands above the run's pictures.

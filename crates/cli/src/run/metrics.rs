@@ -1,5 +1,7 @@
 //! `metrics.csv`: one row an epoch.
 
+use striate::models::Published;
+
 use crate::Failure;
 use crate::commands::print;
 
@@ -29,6 +31,18 @@ const HEADER: &str =
 pub fn table(history: &[Epoch]) -> String {
     let rows = history.iter().map(|epoch| epoch.row() + "\n");
     format!("{HEADER}\n{}", rows.collect::<String>())
+}
+
+/// The columns, as there are of published epochs.
+pub fn curves(history: &[Epoch]) -> Published {
+    let column = |value: fn(&Epoch) -> f64| history.iter().map(value).collect();
+    Published {
+        train_loss: column(|epoch| epoch.train_loss),
+        train_accuracy: column(|epoch| epoch.train_accuracy),
+        valid_loss: column(|epoch| epoch.valid_loss),
+        valid_accuracy: column(|epoch| epoch.valid_accuracy),
+        seconds: column(|epoch| epoch.seconds),
+    }
 }
 
 /// The rows of a table, up to the first that is none.

@@ -30,8 +30,8 @@ use crate::commands::entry;
 use crate::draw::curves::run_svg;
 use crate::{Failure, named};
 
-pub use config::Config;
-pub use metrics::Epoch;
+pub use config::{Config, rule};
+pub use metrics::{Epoch, curves};
 pub use receipt::{Line, digest, kernels};
 pub use steps::StepLog;
 

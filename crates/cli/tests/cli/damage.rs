@@ -8,7 +8,7 @@ fn what_cannot_be_trained_says_why() {
     let run = train(&data, &out, "run", &["--epochs", "1"]);
     let (folder, nowhere) = (text(&run), out.path().join("nowhere"));
     fails(&["train", "mnist-cnm"], "no model is called mnist-cnm; there are vgg4, ");
-    fails(&["train", "vgg16"], "vgg16 cannot be trained from here yet");
+    fails(&["train", "vgg16"], "vgg16 has no recipe here; `striate photos` trains");
     fails(&["train", "vgg4"], "expected --data DIR, a folder with the binary version of CIFAR-10");
     fails(&["train", "mnist-mlp", "--data", text(&nowhere)], "nowhere");
     fails(&["train", "mnist-mlp", "--out", folder], "the folder is not empty");

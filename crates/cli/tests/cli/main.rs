@@ -122,6 +122,9 @@ fn lists_are_complete() {
         let row = table.lines().find(|row| row.split(' ').next() == model["name"].as_str());
         let trains = if model["train"] == true { " yes " } else { " no " };
         assert!(row.unwrap().contains(trains), "{row:?}");
+        let [published, ours] = [&model["published"], &model["ours"]].map(|f| f.as_str().unwrap());
+        assert!(!published.is_empty() && row.unwrap().contains(published), "{row:?}");
+        assert!(row.unwrap().ends_with(ours), "{row:?}");
     }
     assert!(prints(&["devices"]).starts_with("cpu "));
 }
@@ -135,7 +138,7 @@ fn help_shows_where_to_start_and_every_command_has_one() {
         .map_while(|line| line.split_whitespace().next())
         .filter(|c| *c != "help")
         .collect();
-    assert_eq!(commands.len(), 18, "{help}");
+    assert_eq!(commands.len(), 19, "{help}");
     for command in commands {
         assert!(prints(&[command, "--help"]).contains("Usage: striate"), "{command}");
     }

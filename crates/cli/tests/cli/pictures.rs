@@ -82,7 +82,10 @@ fn photos_are_drawn_in_colour_with_their_labels() {
     assert_eq!(image::image_dimensions(&maps).unwrap(), (2 + 8 * 34, 2 + 2 * 34));
     fails(&[&activations[..], &photos, &[&maps, "--index", "32"]].concat(), "below 32");
     fails(&["show", "batch", "--model", "vgg4"], "expected --data DIR");
-    fails(&["show", "batch", "--model", "vgg16"], "vgg16 cannot be trained from here yet");
+    fails(
+        &["show", "batch", "--model", "vgg16"],
+        "vgg16 has no recipe here; `striate photos` trains",
+    );
 }
 
 #[test]

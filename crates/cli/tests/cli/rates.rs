@@ -54,7 +54,10 @@ fn a_rate_is_found_on_photos() {
     fails(&[&arguments[..], &["--start", "0"]].concat(), "expected rates above zero");
     fails(&[&arguments[..], &["--device", "gpu"]].concat(), "expected a device");
     fails(&["lr-find", "vgg4", "--out", &file], "expected --data DIR");
-    fails(&["lr-find", "vgg16", "--out", &file], "vgg16 cannot be trained from here yet");
+    fails(
+        &["lr-find", "vgg16", "--out", &file],
+        "vgg16 has no recipe here; `striate photos` trains",
+    );
     let few = super::cifar::photos(4);
     fails(&["lr-find", "vgg4", "--data", text(few.path())], "expected a batch of 64 images");
     misused(&["lr-find", "vgg4", "--steps", "5"], "--steps");

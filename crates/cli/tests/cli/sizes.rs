@@ -43,6 +43,19 @@ fn summaries_are_torchsummarys() {
         json(&["summary", "vgg16", "--input", "3x64x64", "--json"])["parameters"],
         15_301_560
     );
+    let fastais = prints(&["summary", "vgg4", "--recipe"]);
+    for line in [
+        "Sequential (input shape: 64 x 3 x 32 x 32)",
+        "Conv2d 64 x 16 x 32 x 32 448 True",
+        "MaxPool2d 64 x 16 x 16 x 16 0 False",
+        "Total params: 25,474",
+        "Loss function: cross-entropy",
+        "Epochs: 30, batches of 64, the last incomplete one dropped",
+    ] {
+        let plain = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(fastais.lines().any(|found| plain(found) == line), "{line}: {fastais}");
+    }
+    fails(&["summary", "vgg16", "--recipe"], "vgg16 has no recipe here; `striate photos` trains");
     assert!(prints(&["summary", "mnist-net", "--tree"]).contains("(conv7): Conv2d(1024, 10"));
     fails(
         &["summary", "mnist-cnn", "--input", "3x28x28"],
