@@ -188,15 +188,17 @@ pub fn home() -> Result<PathBuf, Failure> {
     Ok(data.join("striate"))
 }
 
-/// Where `--data` points: a folder, or, if there is none of that name, the place of the fetched set so called.
+/// Where an option such as `--data` points: a folder or a file, or, if there is none of that name, the place of the fetched
+/// set so called; for a set of one file that is the file.
 pub fn resolve(data: PathBuf) -> Result<PathBuf, Failure> {
     let Some(set) = data.to_str().and_then(find).filter(|_| !data.exists()) else {
         return Ok(data);
     };
     let fetched = home()?.join(set.name);
-    match fetched.is_dir() {
-        true => Ok(fetched),
-        false => Err(format!(
+    match (fetched.is_dir(), set.files) {
+        (true, [file]) => Ok(fetched.join(file.path)),
+        (true, _) => Ok(fetched),
+        _ => Err(format!(
             "{}: there is no such folder, and {name} has not been fetched; `striate data fetch {name}` does that",
             fetched.display(),
             name = set.name

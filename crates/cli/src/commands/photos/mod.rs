@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use striate::nn::optim::Rule;
 use striate::prelude::*;
 
+use super::data::resolve;
 use super::{Machine, unchanged};
 use crate::data::Source;
 use crate::run::{Config, RunFolder};
@@ -33,10 +34,10 @@ pub use task::{HeldOut, job};
 pub struct Arguments {
     /// The network
     network: Network,
-    /// The folder of photos
+    /// The folder of photos, or `dogs`, once that set is fetched
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     data: Option<PathBuf>,
-    /// The body's weights, safetensors with torchvision's names (vgg16 only)
+    /// The body's weights, safetensors with torchvision's names, or `vgg16`, once that set is fetched (vgg16 only)
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// Compute a frozen body's features once, without augmentation, and keep them in FILE
@@ -113,7 +114,7 @@ impl Arguments {
         }
         let settings = Settings {
             network: self.network,
-            weights: absolute(self.weights.as_deref())?,
+            weights: self.weights()?,
             cache_features: absolute(self.cache_features.as_deref())?,
             unfreeze_after: self.unfreeze_after,
             body_rate: self.body_rate.unwrap_or(1e-5),
@@ -137,6 +138,11 @@ impl Arguments {
         })
     }
 
+    /// The file of the body's weights.
+    fn weights(&self) -> Result<Option<PathBuf>, Failure> {
+        absolute(self.weights.clone().map(resolve).transpose()?.as_deref())
+    }
+
     /// The rule of the rate that is asked for.
     fn rule(&self) -> Option<Rule> {
         self.rate.map(|rate| Adam::new(rate).into())
@@ -155,12 +161,7 @@ impl Arguments {
         unchanged(&folder, "data", data.as_ref(), &config.data)?;
         unchanged(&folder, "seed", self.seed, config.seed)?;
         unchanged(&folder, "optimizer", self.rule(), config.optimizer)?;
-        unchanged(
-            &folder,
-            "weights",
-            given(absolute(self.weights.as_deref())?),
-            was.weights.clone(),
-        )?;
+        unchanged(&folder, "weights", given(self.weights()?), was.weights.clone())?;
         let cache = given(absolute(self.cache_features.as_deref())?);
         unchanged(&folder, "cache of features", cache, was.cache_features.clone())?;
         unchanged(&folder, "thawing", given(self.unfreeze_after), was.unfreeze_after)?;

@@ -9,6 +9,7 @@ use striate::tensor::random::{Key, Purpose};
 
 use super::settings::AUGMENTATION;
 use crate::Failure;
+use crate::commands::data::resolve;
 use crate::commands::print;
 use crate::draw::photos::contact_sheet;
 
@@ -19,7 +20,7 @@ const SIDE: usize = 128;
 
 #[derive(clap::Args)]
 pub struct Sheet {
-    /// The folder of photos
+    /// The folder of photos, or `dogs`, once that set is fetched
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// As they are while training, after document 2's random steps
@@ -41,7 +42,8 @@ impl Sheet {
     pub fn draw(&self) -> Result<(), Failure> {
         let random = AUGMENTATION.into_iter().filter(|_| self.augmented);
         let sized = [Transform::PadToSquare, Transform::Resize([SIDE; 2])];
-        let photos = Photos::from_dir(&self.data, Transforms::new(random.chain(sized))?)?;
+        let photos =
+            Photos::from_dir(resolve(self.data.clone())?, Transforms::new(random.chain(sized))?)?;
         let mut chosen = Key::new(self.seed, Purpose::Shuffle).permutation(photos.len());
         chosen.truncate(COUNT);
         // The loader's keys, so that this is what training sees.
