@@ -1,9 +1,9 @@
 //! The book: what it tells its readers to type works, and its links lead somewhere.
 //!
-//! Every command that stands in a block is run, page by page, in a folder of its own: what an earlier command leaves is
-//! there for a later one. Data sets are small ones, and training takes one epoch. What cannot be run here (a card, the
-//! network, digests of files that are not there, minutes of benchmarks) is only parsed, as commands in sentences are;
-//! that is tested where the parser is, in `main.rs`.
+//! Every command that stands in a block, and every one in a sentence that has options, is run, page by page, in a folder of
+//! its own: what an earlier command leaves is there for a later one. Data sets are small ones, and training takes one epoch.
+//! What cannot be run here (a card, the network, digests of files that are not there, minutes of benchmarks) is only parsed,
+//! as names of commands in sentences are; that is tested where the parser is, in `main.rs`.
 
 mod commands;
 
@@ -11,9 +11,8 @@ use super::*;
 
 /// The folders that commands are run with.
 struct Desk {
-    /// The sets `mnist` and `cifar10`, as if they had been fetched.
+    /// The sets `mnist`, `cifar10`, `vgg16` and `dogs`, as if they had been fetched.
     home: TempDir,
-    photos: TempDir,
     /// Where the commands of a page are run.
     here: TempDir,
 }
@@ -25,27 +24,49 @@ impl Desk {
         fs::create_dir(&sets).unwrap();
         fs::rename(digits().keep(), sets.join("mnist")).unwrap();
         fs::rename(cifar::photos(16).keep(), sets.join("cifar10")).unwrap();
+        fs::rename(photos::kennel().keep(), sets.join("dogs")).unwrap();
+        fs::create_dir(sets.join("vgg16")).unwrap();
         let here = tempfile::tempdir().unwrap();
+        fs::rename(photos::weights(&here), sets.join("vgg16/model.safetensors")).unwrap();
         image::GrayImage::new(28, 28).save(here.path().join("digit.png")).unwrap();
-        Desk { home, photos: photos::kennel(), here }
+        Desk { home, here }
+    }
+
+    /// The folder or the file of a set.
+    fn set(&self, path: &str) -> String {
+        text(&self.home.path().join("striate").join(path)).to_owned()
+    }
+
+    /// The photos as an archive; the set is not there any more.
+    fn archive(&self) -> String {
+        let (dogs, archive) = (self.set("dogs"), self.here.path().join("dogs.zip"));
+        data::zipped(Path::new(&dogs), &archive);
+        fs::remove_dir_all(dogs).unwrap();
+        text(&archive).to_owned()
     }
 
     /// The arguments with something small for what stands for the reader's own, or nothing if they cannot be run.
     fn arguments(&self, words: &[String]) -> Option<Vec<String>> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words[..] {
+            ["data", "fetch", "dogs", ..] => {}
             ["bench", ..] | ["data", "fetch" | "verify", ..] => return None,
             _ if words.iter().any(|word| word.starts_with("cuda")) => return None,
             _ => {}
         }
         let fresh = |value: &str| match value {
             "DIR" if words[0] == "train" => "runs/mnist-cnn".to_owned(),
-            "DIR" => text(self.photos.path()).to_owned(),
-            "FILE" => photos::weights(&self.here),
+            "DIR" => self.set("dogs"),
+            "FILE" if words[0] == "data" => self.archive(),
+            "FILE" => self.set("vgg16/model.safetensors"),
             "FEATURES" => "features.safetensors".to_owned(),
+            "MODEL" => "mnist-cnn".to_owned(),
+            "RUN" => "runs/mnist-cnn".to_owned(),
+            "N" | "S" => "1".to_owned(),
             value => value.to_owned(),
         };
         let mut arguments: Vec<String> = words.iter().map(|word| fresh(word)).collect();
+        let on_digits = arguments.get(1).is_some_and(|model| model.starts_with("mnist"));
         let mut set = |name: &str, value: &str| match arguments
             .iter()
             .position(|argument| argument == name)
@@ -54,9 +75,9 @@ impl Desk {
             None => arguments.extend([name.to_owned(), value.into()]),
         };
         match words[..] {
-            ["train", model, ..] => {
+            ["train", ..] => {
                 set("--epochs", "1");
-                set("--data", if model.starts_with("mnist") { "mnist" } else { "cifar10" });
+                set("--data", if on_digits { "mnist" } else { "cifar10" });
             }
             ["compare", ..] => {
                 set("--epochs", "1");
@@ -70,6 +91,8 @@ impl Desk {
                     set("--unfreeze-after", "1");
                 }
             }
+            ["lr-find", ..] => set("--steps", "6"),
+            ["show", "erf", ..] => set("--images", "10"),
             ["show", "dead-logits", ..] => {
                 set("--seeds", "1");
                 set("--images", "10");
@@ -82,6 +105,10 @@ impl Desk {
     fn run(&self, page: &Path, words: &[String]) {
         let Some(arguments) = self.arguments(words) else { return };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        // A checkout has the folder that the book's pictures go to.
+        for folder in arguments.iter().filter(|word| word.starts_with("docs/")) {
+            fs::create_dir_all(self.here.path().join(folder).parent().unwrap()).unwrap();
+        }
         let mut command = command(&arguments);
         command.env("XDG_DATA_HOME", self.home.path()).current_dir(&self.here);
         let output = command.output().unwrap();
@@ -90,12 +117,17 @@ impl Desk {
     }
 }
 
-/// Runs what `page` has in blocks.
+/// Whether a command is something to do: in a sentence, one with options.
+fn is_to_do(command: &commands::Command) -> bool {
+    command.in_block || command.words.iter().any(|word| word.starts_with("--"))
+}
+
+/// Runs what `page` tells its readers to do.
 fn run_page(page: &str) {
     let (desk, page) =
         (Desk::new(), Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page));
     let commands = commands::commands(&page);
-    let commands: Vec<_> = commands.iter().filter(|command| command.in_block).collect();
+    let commands: Vec<_> = commands.iter().filter(|command| is_to_do(command)).collect();
     assert!(!commands.is_empty(), "{}", page.display());
     commands.iter().for_each(|command| desk.run(&command.page, &command.words));
 }
@@ -111,7 +143,7 @@ macro_rules! pages {
         fn every_page_with_commands_is_run() {
             let run = [$($page),*];
             for page in commands::pages() {
-                if commands::commands(&page).iter().any(|command| command.in_block) {
+                if commands::commands(&page).iter().any(is_to_do) {
                     assert!(run.iter().any(|run| page.ends_with(run)), "{}", page.display());
                 }
             }
@@ -127,6 +159,8 @@ pages! {
     document_3s_commands_run: "docs/mlp-cnn.md",
     document_4s_commands_run: "docs/cnn-part-2.md",
     the_commands_of_data_run: "docs/data.md",
+    the_commands_of_the_results_run: "docs/results.md",
+    the_commands_of_the_benchmarks_run: "docs/benchmarks.md",
 }
 
 #[test]

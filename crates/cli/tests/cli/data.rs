@@ -112,6 +112,19 @@ fn a_fetched_set_is_found_by_its_name() {
     assert!(output.unwrap().status.success());
 }
 
+/// Photos as they come from Kaggle, in an archive with others.
+pub fn zipped(photos: &Path, archive: &Path) {
+    let mut zip = zip::ZipWriter::new(fs::File::create(archive).unwrap());
+    let files = fs::read_dir(photos.join("train")).unwrap();
+    let names = files.map(|photo| format!("train/{}", text(photo.unwrap().file_name().as_ref())));
+    for name in names.chain(["labels.csv".into()]) {
+        zip.start_file(&name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(&fs::read(photos.join(name)).unwrap()).unwrap();
+    }
+    zip.start_file("test/unlabelled.jpg", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.finish().unwrap();
+}
+
 #[test]
 fn a_set_that_needs_an_account_takes_its_archive() {
     let (data, home) = (kennel(), tempfile::tempdir().unwrap());
@@ -119,15 +132,7 @@ fn a_set_that_needs_an_account_takes_its_archive() {
         "dogs needs an account: fetch dog-breed-identification.zip from https://www.kaggle.com/";
     fails_at_home(&home, &["data", "fetch", "dogs"], page);
     let archive = home.path().join("dogs.zip");
-    let mut zip = zip::ZipWriter::new(fs::File::create(&archive).unwrap());
-    let photos = fs::read_dir(data.path().join("train")).unwrap();
-    let names = photos.map(|photo| format!("train/{}", text(photo.unwrap().file_name().as_ref())));
-    for name in names.chain(["labels.csv".into()]) {
-        zip.start_file(&name, zip::write::SimpleFileOptions::default()).unwrap();
-        zip.write_all(&fs::read(data.path().join(name)).unwrap()).unwrap();
-    }
-    zip.start_file("test/unlabelled.jpg", zip::write::SimpleFileOptions::default()).unwrap();
-    zip.finish().unwrap();
+    zipped(data.path(), &archive);
     let arguments = ["data", "fetch", "dogs", "--archive", text(&archive)];
     let printed = succeeds_at_home(&home, &arguments);
     assert!(printed.contains("30 photos of 3 classes can be read"), "{printed}");
