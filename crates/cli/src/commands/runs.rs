@@ -140,6 +140,7 @@ impl Group {
         let [fewest, most] = self.range(|curves| curves.valid_loss.len() as f64);
         let epochs = if fewest == most { fewest.to_string() } else { format!("{fewest}-{most}") };
         let range = self.range(|curves| last(&curves.valid_accuracy)).map(|a| format!("{a:.4}"));
+        let range = if self.runs.len() > 1 { range.join("-") } else { String::new() };
         Ok([
             self.name(),
             self.runs.len().to_string(),
@@ -149,7 +150,7 @@ impl Group {
             format!("{:.4}", self.mean(|curves| last(&curves.train_loss))),
             format!("{:.4}", self.mean(|curves| last(&curves.valid_loss))),
             format!("{:.4}", self.mean(|curves| last(&curves.valid_accuracy))),
-            range.join("-"),
+            range,
             tested.map(|accuracy| format!("{accuracy:.4}")).unwrap_or_default(),
             format!("{:.0}", self.mean(|curves| curves.seconds.iter().sum())),
         ])
