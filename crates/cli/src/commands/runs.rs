@@ -12,7 +12,7 @@ use super::columns::{Column, Columns};
 use super::{Machine, entry, print};
 use crate::Failure;
 use crate::draw::curves::{Comparison, comparison_svg};
-use crate::run::{Config, RunFolder, curves};
+use crate::run::{Config, Line, RunFolder, curves};
 use crate::training::Job;
 
 /// Put runs beside each other in a table: networks, their cost, and where their last epoch led
@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Print Markdown instead of text
     #[arg(long)]
     markdown: bool,
+    /// Print each run's seed and the digest of its parameters after the last epoch instead, which `striate verify` comes to again
+    #[arg(long, conflicts_with_all = ["test", "draw"])]
+    receipts: bool,
     /// Evaluate the networks on their test images, too, which takes the data
     #[arg(long)]
     test: bool,
@@ -51,7 +54,18 @@ const COLUMNS: [Column; 11] = [
     ("seconds", 9, true),
 ];
 
+const RECEIPT_COLUMNS: [Column; 5] = [
+    ("network", 22, false),
+    ("seed", 4, true),
+    ("epoch", 5, true),
+    ("kernels", 8, false),
+    ("sha256", 64, false),
+];
+
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.receipts {
+        return print_receipts(&arguments.runs, arguments.markdown);
+    }
     let device = arguments.machine.prepare()?;
     let groups = groups(&arguments.runs)?;
     let table = Columns { columns: &COLUMNS, markdown: arguments.markdown };
@@ -76,6 +90,19 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             true => Ok(()),
             false => print(format_args!("{}: {} networks", out.display(), curves.len())),
         }
+    })
+}
+
+/// The last line of each run's receipt.
+fn print_receipts(paths: &[PathBuf], markdown: bool) -> Result<(), Failure> {
+    let table = Columns { columns: &RECEIPT_COLUMNS, markdown };
+    table.heading()?;
+    paths.iter().try_for_each(|path| {
+        let folder = RunFolder::open(path)?;
+        let config = folder.config()?;
+        let missing = || format!("{}: the receipt is empty", path.display());
+        let Line { epoch, kernels, sha256 } = folder.receipt()?.pop().ok_or_else(missing)?;
+        table.row([config.name(), config.seed.to_string(), epoch.to_string(), kernels, sha256])
     })
 }
 

@@ -70,6 +70,14 @@ fn runs_that_differ_in_their_seed_are_one_row() {
     let ends = [last[0][4].min(last[1][4]), last[0][4].max(last[1][4])];
     assert_eq!(rows[1][8], format!("{:.4}-{:.4}", ends[0], ends[1]), "{table}");
     assert_eq!(rows[1].len(), 10, "digits are tested on what is held out: {table}");
+    let receipts = prints(&["runs", runs[0], runs[1], "--receipts"]);
+    for (row, run) in receipts.lines().skip(1).zip(&runs) {
+        let receipt = fs::read_to_string(Path::new(run).join("receipt.csv")).unwrap();
+        let line = receipt.lines().last().unwrap().replace(',', " ");
+        let found = row.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(found, format!("mnist-mlp 1 {line}"));
+    }
+    assert_eq!(receipts.lines().count(), 3);
     fails(&["runs", text(out.path())], "expected the folder of a run");
     misused(&["runs"], "RUN");
     fs::remove_file(seeds[1].join("metrics.csv")).unwrap();
