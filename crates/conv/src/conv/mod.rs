@@ -87,15 +87,19 @@ impl Algorithm {
     /// What [`Algorithm::of`] compares where plain loops do not pay: what each costs, as a share of the products that the plain
     /// sum makes, infinite where it may not be chosen. The smallest is chosen, of equals the first.
     pub fn costs<T: Float>(operation: Operation, shape: &ConvShape) -> [(Self, f64); 4] {
-        let unfolded = im2col::cost(operation, shape);
-        let gathered = indirect::cost::<T>(operation, shape);
         let may_transform = WINOGRAD.load(Ordering::Relaxed) && Self::Winograd.applies::<T>(shape);
-        // What it saves was measured against unfolding.
-        let transformed =
-            if may_transform { unfolded * winograd::cost(shape) } else { f64::INFINITY };
+        // The input gradient is another convolution, with other tiles. What these save was measured against unfolding.
+        let transformed = match (operation, shape.flipped()) {
+            _ if !may_transform => f64::INFINITY,
+            (Operation::InputGradient, Some(flipped)) => {
+                let unfolding = im2col::unfolding(Operation::Forward, &flipped);
+                padded(shape) * unfolding * winograd::cost(Operation::Forward, &flipped)
+            }
+            _ => im2col::unfolding(operation, shape) * winograd::cost(operation, shape),
+        };
         [
-            (Self::Im2col, unfolded),
-            (Self::Indirect, gathered),
+            (Self::Im2col, im2col::cost::<T>(operation, shape)),
+            (Self::Indirect, indirect::cost::<T>(operation, shape)),
             (Self::Rows, rows::cost::<T>(operation, shape)),
             (Self::Winograd, transformed),
         ]

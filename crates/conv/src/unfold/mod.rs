@@ -61,7 +61,7 @@ pub fn fold<T: Float>(shape: &ConvShape, columns: &[T], input: &mut [T]) {
     input.par_chunks_exact_mut(plane).zip(columns.par_chunks_exact(column)).for_each(
         |(plane, columns)| {
             plane.fill(T::ZERO);
-            patches.scatter(columns, outputs.clone(), plane);
+            patches.scatter((columns, outputs.len()), outputs.clone(), plane);
         },
     );
 }

@@ -65,7 +65,8 @@ impl<'a> Patches<'a> {
     /// Fills `columns`, `[channels * taps, outputs]`, from `planes`, `[channels, *input]`.
     pub(crate) fn gather<T: Float>(&self, planes: &[T], outputs: Range<usize>, columns: &mut [T]) {
         let stride = self.shape.spec.stride[2];
-        self.for_each_run(columns.len(), outputs, |run| {
+        let rows = (columns.len() / outputs.len().max(1), outputs.len());
+        self.for_each_run(rows, outputs, |run| {
             let len = run.inside.len();
             columns[run.columns.start..run.inside.start].fill(T::ZERO);
             columns[run.inside.end..run.columns.end].fill(T::ZERO);
@@ -80,10 +81,15 @@ impl<'a> Patches<'a> {
         });
     }
 
-    /// Adds `columns`, `[channels * taps, outputs]`, to `planes`, `[channels, *input]`.
-    pub(crate) fn scatter<T: Float>(&self, columns: &[T], outputs: Range<usize>, planes: &mut [T]) {
+    /// Adds `columns`, `[channels * taps, outputs]`, whose rows are so far apart, to `planes`, `[channels, *input]`.
+    pub(crate) fn scatter<T: Float>(
+        &self,
+        (columns, row): (&[T], usize),
+        outputs: Range<usize>,
+        planes: &mut [T],
+    ) {
         let stride = self.shape.spec.stride[2];
-        self.for_each_run(columns.len(), outputs, |run| {
+        self.for_each_run((self.rows(planes.len()), row), outputs, |run| {
             let (source, target) = (&columns[run.inside], &mut planes[run.source..]);
             if stride == 1 {
                 for (target, &value) in target.iter_mut().zip(source) {
@@ -97,12 +103,17 @@ impl<'a> Patches<'a> {
         });
     }
 
-    /// Visits every row of a column matrix of `len` elements, output row by output row.
-    fn for_each_run(&self, len: usize, outputs: Range<usize>, mut visit: impl FnMut(Run)) {
+    /// Visits every row of a column matrix of so many rows that are so far apart, output row by output row.
+    fn for_each_run(
+        &self,
+        (rows, apart): (usize, usize),
+        outputs: Range<usize>,
+        mut visit: impl FnMut(Run),
+    ) {
         let ConvShape { input: [depth, height, width], spec, .. } = *self.shape;
         let [_, kernel_y, kernel_x] = spec.kernel;
         let segments = self.segments(outputs.clone());
-        for (row, first) in (0..len).step_by(outputs.len()).enumerate() {
+        for (row, first) in (0..rows).map(|row| (row, row * apart)) {
             let (channel, tap) = (row / self.taps(), row % self.taps());
             let taps = [tap / kernel_x / kernel_y, tap / kernel_x % kernel_y, tap % kernel_x];
             let [inside_z, inside_y, inside_x] =

@@ -35,24 +35,38 @@ const SMALLEST_BLOCK: usize = 64;
 const UNFOLD: [f64; 2] = [5.0, 10.0];
 /// What packing the output's gradient costs for each channel and tap that meets it, in products.
 const PACK: f64 = 12.0;
-/// What folding costs, as a share of the products.
-const FOLD: f64 = 0.35;
+/// What folding costs for each row of outputs of each tap, and for each output, in products of the channels that it has the sum of.
+const FOLD: [f64; 2] = [900.0, 10.0];
 
 /// What an operation costs, as a share of its products. The numbers were fitted to times of layers of 16 to 512 channels,
 /// 10 to 56 cells and kernels of 1 to 7 on a Zen 4.
-pub(super) fn cost(operation: Operation, shape: &ConvShape) -> f64 {
+pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
+    // The last panel of an image may have lanes too many.
+    let filled = |cells: [usize; 3]| {
+        let cells = cells.iter().product::<usize>();
+        cells.next_multiple_of(T::kernel().columns) as f64 / cells as f64
+    };
+    match (operation, shape.flipped()) {
+        (Operation::InputGradient, Some(flipped)) if !is_sparse(shape) => {
+            padded(shape) * unfolding(Operation::Forward, &flipped) * filled(shape.input)
+        }
+        (Operation::InputGradient, _) => {
+            let outputs = (shape.out_channels / shape.spec.groups) as f64;
+            1.0 + (FOLD[0] / shape.output[2] as f64 + FOLD[1]) / outputs
+        }
+        (Operation::Forward, _) => unfolding(operation, shape) * filled(shape.output),
+        (Operation::WeightGradient, _) => unfolding(operation, shape),
+    }
+}
+
+/// The products with what unfolding costs, as a share of the products.
+pub(super) fn unfolding(operation: Operation, shape: &ConvShape) -> f64 {
     let [inputs, outputs] =
         [shape.in_channels, shape.out_channels].map(|n| (n / shape.spec.groups) as f64);
+    let taps = shape.spec.kernel.iter().product::<usize>() as f64;
     match operation {
-        Operation::Forward => 1.0 + UNFOLD[0] / outputs,
-        Operation::WeightGradient => {
-            let taps = shape.spec.kernel.iter().product::<usize>() as f64;
-            1.0 + UNFOLD[1] / outputs + PACK / (inputs * taps)
-        }
-        Operation::InputGradient if shape.flipped().is_some() && !is_sparse(shape) => {
-            padded(shape) * (1.0 + UNFOLD[0] / inputs)
-        }
-        Operation::InputGradient => 1.0 + FOLD,
+        Operation::WeightGradient => 1.0 + UNFOLD[1] / outputs + PACK / (inputs * taps),
+        _ => 1.0 + UNFOLD[0] / outputs,
     }
 }
 

@@ -31,6 +31,7 @@ mod weight_gradient;
 use std::ops::Range;
 
 use self::transform::{Four, LANES, Square, TAPS, Three, sandwich, zeros};
+use super::Operation;
 use crate::element::{DType, Float};
 use crate::gemm::MatrixMut;
 use crate::geometry::{ConvShape, ConvSpec};
@@ -45,8 +46,9 @@ pub(super) fn applies<T: Float>(shape: &ConvShape) -> bool {
     plain && flat && T::DTYPE == DType::F32 && T::kernel().columns == LANES
 }
 
-/// What transforming a tile costs for each of its outputs and channels, in products.
-const TRANSFORM: f64 = 76.0;
+/// What transforming a tile costs for each of its outputs and channels, in products, and how much more where a row of tiles has only
+/// one: forward, and for the weight gradient, whose both sides are tiles.
+const TRANSFORM: [[f64; 2]; 2] = [[76.0, 1.0], [150.0, 3.0]];
 
 /// What transforming the weights of a pair of channels costs once a call, in products.
 const WEIGHTS: f64 = 3600.0;
@@ -54,17 +56,18 @@ const WEIGHTS: f64 = 3600.0;
 /// What this costs, as a share of the plain algorithm: the products that are left; the transforms of the tiles, which spread
 /// over the channels on the other side and over the taps; and that of the weights, which spreads over all outputs. Where a row has few
 /// tiles, collecting sixteen costs more. `TRANSFORM` was fitted to times of layers of 16 to 128 channels, 4 to 32 cells and kernels
-/// of 3 to 9 on a Zen 4, `WEIGHTS` to those of 64 channels at 14x14 with 2 to 16 images on a Granite Rapids.
-pub(super) fn cost(shape: &ConvShape) -> f64 {
+/// of 3 to 9 on a Zen 4, that of weight gradients to 32 to 256 channels and 14 to 224 cells; `WEIGHTS` to those of 64 channels at 14x14 with 2 to 16 images on a Granite Rapids.
+pub(super) fn cost(operation: Operation, shape: &ConvShape) -> f64 {
+    let [transform, alone] = TRANSFORM[usize::from(operation == Operation::WeightGradient)];
     let grid = Grid::of(shape);
     let [_, height, width] = shape.output;
     let outputs = (height * width) as f64;
     let taps = shape.spec.kernel.iter().product::<usize>() as f64;
     let products = grid.products() as f64 / (outputs * taps);
     let channels = [shape.in_channels, shape.out_channels].map(|n| 1.0 / n as f64);
-    let collecting = 1.0 + 1.0 / grid.columns as f64;
+    let collecting = 1.0 + alone / grid.columns as f64;
     let weights = WEIGHTS * grid.offsets().count() as f64 / (shape.batch as f64 * outputs * taps);
-    products + TRANSFORM * (channels[0] + channels[1]) * collecting / taps + weights
+    products + transform * (channels[0] + channels[1]) * collecting / taps + weights
 }
 
 /// See [`super::forward`].
