@@ -75,7 +75,13 @@ fn named<E: Display>(path: &Path) -> impl Fn(E) -> Failure + '_ {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => match complaint(&error) {
+            Some(complaint) => return fail(&complaint, 2),
+            None => error.exit(),
+        },
+    };
     let result = match arguments.command {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::LrFind(arguments) => commands::lr_find::run(arguments),
@@ -100,12 +106,36 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A failure to say so can be told to nobody.
-            let line = error.to_string().replace('\n', " ");
-            let _ = writeln!(std::io::stderr(), "striate: {line}");
-            ExitCode::from(error.downcast_ref().map_or(2, |ended: &Ended| ended.code))
+            let code = error.downcast_ref().map_or(2, |ended: &Ended| ended.code);
+            fail(&error.to_string(), code)
         }
     }
+}
+
+/// Says why the command ends, in one line.
+fn fail(message: &str, code: u8) -> ExitCode {
+    // A failure to say so can be told to nobody.
+    let _ = writeln!(std::io::stderr(), "striate: {}", message.replace('\n', " "));
+    ExitCode::from(code)
+}
+
+/// What is wrong with the arguments, without the usage that the parser prints below; none if help was asked for, or
+/// nothing at all.
+fn complaint(error: &clap::Error) -> Option<String> {
+    use clap::error::ErrorKind::*;
+    if matches!(
+        error.kind(),
+        DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        return None;
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let paragraphs = text.split("\n\n").map(str::trim);
+    let own =
+        paragraphs.take_while(|text| !text.starts_with("Usage:") && !text.starts_with("For more"));
+    let lines = own.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    Some(lines.collect::<Vec<_>>().join("; "))
 }
 
 #[cfg(test)]

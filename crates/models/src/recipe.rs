@@ -42,7 +42,11 @@ impl Recipe {
     pub fn trainer<'a>(&self, net: &'a dyn Module, seed: u64, epoch_steps: usize) -> Trainer<'a> {
         let trainer = Trainer::with(net, self.optimizer(net), seed).loss(self.loss);
         match self.one_cycle {
-            true => trainer.schedule(OneCycle::fastai(self.epochs as usize * epoch_steps)),
+            true => {
+                // A cycle that no counter could count to the end of is a rise without one.
+                let steps = (self.epochs as usize).saturating_mul(epoch_steps);
+                trainer.schedule(OneCycle::fastai(steps))
+            }
             false => trainer,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use striate_models::{CATALOGUE, find};
+use striate_models::{CATALOGUE, Recipe, find};
 use striate_nn::{
     Init, Module, ModuleExt, Parameter, Pass, Summary, Window, receptive_fields, state,
 };
@@ -22,6 +22,15 @@ fn parameters_are_exact() {
         let classes: usize = summary.rows.last().unwrap().output.iter().product();
         assert_eq!(classes, entry.classes, "{}", entry.name);
     }
+}
+
+/// The steps of a cycle were multiplied with the epochs as if they always fitted, which panicked in a debug build.
+#[test]
+fn as_many_epochs_as_can_be_written_make_a_trainer() {
+    let entry = find("vgg4").unwrap();
+    let recipe = Recipe { epochs: u64::MAX, ..(entry.recipe.unwrap())() };
+    let net = (entry.build)(&Init::seed(1)).unwrap();
+    assert_eq!(recipe.trainer(&*net, 1, 500).epochs(), 0);
 }
 
 #[test]

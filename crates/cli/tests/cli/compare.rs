@@ -44,7 +44,7 @@ fn what_cannot_be_compared_is_refused() {
     fails(&["compare", "mnist-mlp", "vgg16"], "vgg16 has no recipe here; `striate photos` trains");
     let arguments = ["compare", "mnist-mlp", "--recipe", "vgg4"];
     fails(&arguments, "mnist-mlp and vgg4 are not for the same data");
-    misused(&["compare"], "MODELS");
+    fails(&["compare"], "MODELS");
 }
 
 /// The last row of a run's table.

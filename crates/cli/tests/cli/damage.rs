@@ -34,10 +34,10 @@ fn what_cannot_be_trained_says_why() {
         &["train", "mnist-mlp", "--out", folder, "--resume", "--epochs", "2"],
         "3 epochs have begun, not 2",
     );
-    misused(&["train", "mnist-mlp", "--resume"], "--out");
-    misused(&["train", "mnist-mlp", "--epochs", "0"], "--epochs");
-    misused(&["train", "mnist-mlp", "--threads", "99999999"], "--threads");
-    misused(&["train", "mnist-mlp", "--seed", "-1"], "-1");
+    fails(&["train", "mnist-mlp", "--resume"], "--out");
+    fails(&["train", "mnist-mlp", "--epochs", "0"], "--epochs");
+    fails(&["train", "mnist-mlp", "--threads", "99999999"], "--threads");
+    fails(&["train", "mnist-mlp", "--seed", "-1"], "-1");
 }
 
 #[test]

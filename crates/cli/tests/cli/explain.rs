@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{fails, json, misused, prints};
+use super::{fails, json, prints};
 
 const SMALL: [&str; 11] = [
     "explain",
@@ -81,5 +81,5 @@ fn what_cannot_be_explained_is_refused() {
     fails(&["explain", "nothing"], "no model is called nothing");
     fails(&["explain", "conv", "--groups", "3"], "3 groups");
     fails(&["explain", "conv", "--size", "16384", "--inputs", "16384"], "memory");
-    misused(&["explain"], "<MODEL>");
+    fails(&["explain"], "<MODEL>");
 }

@@ -39,10 +39,10 @@ fn fields_of_given_layers_are_followed() {
     fails(&["receptive-field", "--layers", "3s0"], "expected at least 1");
     fails(&["receptive-field", "--layers", "16384,16384,16384,16384,16384"], "within 65536 pixels");
     for layer in ["", "s2", "3q1", "3s", "3x", "-1", "3s2x", "99999", "3é", "é"] {
-        misused(&["receptive-field", &format!("--layers={layer}")], "--layers");
+        fails(&["receptive-field", &format!("--layers={layer}")], "--layers");
     }
-    misused(&["receptive-field"], "MODEL");
-    misused(&["receptive-field", "vgg4", "--layers", "3"], "cannot be used");
+    fails(&["receptive-field"], "MODEL");
+    fails(&["receptive-field", "vgg4", "--layers", "3"], "cannot be used");
 }
 
 #[test]

@@ -60,14 +60,6 @@ fn fails(arguments: &[&str], message: &str) {
     assert!(stderr.contains(message), "{arguments:?}: expected {message}, got {stderr}");
 }
 
-/// A command line that the parser must refuse, with its own explanation.
-fn misused(arguments: &[&str], message: &str) {
-    let output = run(arguments);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
-    assert!(stderr.starts_with("error: ") && stderr.contains(message), "{arguments:?}: {stderr}");
-}
-
 /// A folder with the four files of a small MNIST: each image has a bright row, which is its label.
 fn digits() -> TempDir {
     digits_of(200, 50)
@@ -143,5 +135,18 @@ fn help_shows_where_to_start_and_every_command_has_one() {
         assert!(prints(&[command, "--help"]).contains("Usage: striate"), "{command}");
     }
     assert_eq!(run(&[]).status.code(), Some(2));
-    misused(&["tarin"], "tarin");
+}
+
+/// The parser's explanations were paragraphs.
+#[test]
+fn what_is_wrong_with_arguments_is_told_in_one_line() {
+    fails(&["tarin"], "unrecognized subcommand 'tarin'; tip: a similar subcommand exists: 'train'");
+    fails(&["train"], "arguments were not provided: <MODEL>\n");
+    fails(&["train", "mnist-mlp", "--epoch", "1"], "'--epoch' found; tip: ");
+    fails(
+        &["train", "mnist-mlp", "--threads", "0"],
+        "'--threads <THREADS>': 0 is not in 1..=1024\n",
+    );
+    fails(&["evaluate", "run", "and", "more"], "unexpected argument 'and' found\n");
+    fails(&["arithmetic", "conv", "--kernel"], "a value is required for '--kernel <KERNEL>'");
 }

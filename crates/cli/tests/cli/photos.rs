@@ -100,7 +100,7 @@ fn a_run_on_photos_continues_to_the_same_bits() {
         &["train", "mnist-mlp", "--out", text(&parts), "--resume"],
         "the run was made by `striate photos`",
     );
-    misused(&["photos", "dogs-vgg"], "--data");
+    fails(&["photos", "dogs-vgg"], "--data");
 }
 
 #[test]
@@ -194,8 +194,8 @@ fn what_cannot_be_trained_says_why() {
     fails(&["photos", "dogs-vgg", "--data", text(out.path())], "labels.csv, or a sub-folder");
     let missing = text(&out.path().join("missing")).to_owned();
     fails(&["photos", "vgg16", "--data", data, "--weights", &missing], &missing);
-    misused(&["photos", "dogs-vgg", "--data", data, "--side", "100"], "a multiple of 32");
-    misused(&["photos", "vgg17", "--data", data], "dogs-vgg-norm");
+    fails(&["photos", "dogs-vgg", "--data", data, "--side", "100"], "a multiple of 32");
+    fails(&["photos", "vgg17", "--data", data], "dogs-vgg-norm");
     fs::write(Path::new(data).join("train/dog4.jpg"), "").unwrap();
     let run = text(&out.path().join("run")).to_owned();
     let broken = ["photos", "dogs-vgg", "--data", data, "--side", "32", "--quiet", "--out", &run];

@@ -52,7 +52,7 @@ fn windows_slide() {
     assert!(!svg.contains("<animate") && svg.contains("max pooling: output 13 = "), "{svg}");
     assert_eq!(fs::read_dir(&out).unwrap().count(), 2);
     for case in ["0", "11"] {
-        misused(&["show", "sliding", case], "1..=10");
+        fails(&["show", "sliding", case], "1..=10");
     }
 }
 
@@ -119,7 +119,7 @@ fn effective_fields_are_drawn_and_measured() {
         "mnist-cnn: expected networks for pictures of one size",
     );
     fails(&["show", "erf", "mnist-mlp"], "mnist-mlp has no layer with windows");
-    misused(&["show", "erf"], "NETWORKS");
+    fails(&["show", "erf"], "NETWORKS");
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn drawings_have_the_engines_numbers() {
     assert_eq!(cells("channels").len(), 3 * 16 + 2 * 3 * (9 + 4) + 2 * 4);
     prints(&["show", "drawing", "padding", "--out", text(out.path())]);
     assert_eq!(fs::read_dir(&out).unwrap().count(), 2);
-    misused(&["show", "drawing", "stride"], "possible values: padding, max-pooling, channels");
+    fails(&["show", "drawing", "stride"], "possible values: padding, max-pooling, channels");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn dead_logits_are_listed() {
     let dead = prints(&["show", "dead-logits", "--seeds", "2", "--images", "20"]);
     assert_eq!(dead.lines().count(), 4, "{dead}");
     fails(&["show", "dead-logits", "--images", "0"], "expected images in 1..=8000");
-    misused(&["show", "dead-logits", "--seeds", "0"], "--seeds");
+    fails(&["show", "dead-logits", "--seeds", "0"], "--seeds");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn what_cannot_be_drawn_says_why() {
     fails(&[&activations[..], &["--index", "2000"]].concat(), "below 2000");
     fails(&[&activations[..], &["--image", folder]].concat(), folder);
     fails(&["show", "activations", "vgg4", "--layer", "conv1"], "expected --image FILE");
-    misused(&["show", "batch", "--count", "0"], "1..=1000");
+    fails(&["show", "batch", "--count", "0"], "1..=1000");
     let file = out.path().join("file");
     fs::write(&file, "").unwrap();
     fails(&["show", "sliding", "1", "--out", text(&file)], text(&file));

@@ -25,5 +25,5 @@ fn layers_and_shifts_are_the_documents() {
     let odd = prints(&["pooling", "--input", "401"]);
     assert!(odd.starts_with("without pooling: 200 convolutions from 401x401 to 1x1"), "{odd}");
     assert!(prints(&["pooling", "--input", "2"]).starts_with("without pooling: 0 convolutions"));
-    misused(&["pooling", "--every", "0"], "--every");
+    fails(&["pooling", "--every", "0"], "--every");
 }

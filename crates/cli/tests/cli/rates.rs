@@ -60,5 +60,5 @@ fn a_rate_is_found_on_photos() {
     );
     let few = super::cifar::photos(4);
     fails(&["lr-find", "vgg4", "--data", text(few.path())], "expected a batch of 64 images");
-    misused(&["lr-find", "vgg4", "--steps", "5"], "--steps");
+    fails(&["lr-find", "vgg4", "--steps", "5"], "--steps");
 }

@@ -46,7 +46,7 @@ fn a_run_leaves_its_folder_and_can_be_used() {
         &["evaluate", text(&run), "--device", "cuda:x"],
         "expected a device such as cpu or cuda:0, got cuda:x",
     );
-    misused(&["predict", text(&run), text(&picture), "--top", "0"], "--top");
+    fails(&["predict", text(&run), text(&picture), "--top", "0"], "--top");
 }
 
 #[test]
@@ -145,5 +145,5 @@ fn steps_are_logged_and_a_log_has_no_progress_bar() {
     assert_eq!(rows.iter().map(place).collect::<Vec<_>>(), [(3.0, 2.0), (6.0, 3.0), (9.0, 5.0)]);
     assert!(rows[2][2] < rows[0][2], "the loss falls: {table}");
     assert!(rows.iter().all(|row| row[4] == 1e-3 && row[5] > 0.0), "{table}");
-    misused(&["train", "mnist-mlp", "--log-every", "0"], "--log-every");
+    fails(&["train", "mnist-mlp", "--log-every", "0"], "--log-every");
 }
