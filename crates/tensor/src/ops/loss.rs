@@ -48,6 +48,10 @@ impl<T: Float> Tensor<T> {
     }
 
     /// [`Tensor::cross_entropy`] with smoothing, class weights, an ignored label or another reduction.
+    ///
+    /// A mean is the sum divided by the total weight of the labels. Where all are ignored, or of classes without weight,
+    /// that is 0 / 0: NaN, as in PyTorch. If smoothing adds a share of classes with weight, a loss is divided by zero and the
+    /// mean is infinite; PyTorch's is NaN then, too.
     pub fn cross_entropy_with(
         &self,
         labels: &Tensor<i64>,

@@ -112,7 +112,9 @@ impl<T: Float> Tensor<T> {
         self.unary(Unary::Recip)
     }
 
-    /// `x^exponent` for a fixed exponent.
+    /// `x^exponent` for a fixed exponent, with the values and slopes of PyTorch's `pow`, at zero, infinity and NaN, too:
+    /// anything to the power of 0 is 1, even NaN, and flat; a finite negative number to the power of a fraction is NaN. The
+    /// powers 0.5 and -0.5 are the square root and its reciprocal, so that minus infinity has none.
     pub fn powf(&self, exponent: f64) -> Result<Self> {
         self.unary(Unary::Pow(exponent))
     }
