@@ -96,7 +96,14 @@ fn group_norm() -> Entry {
             let (weight, bias) = (zeros([4], d), zeros([2], d));
             zeros([2, 4, 3], d).group_norm(2, Some([&weight, &bias]), EPS)
         },
-        "group_norm: expected a weight and a bias of 4 elements, got [2]",
+        "group_norm: expected a weight and a bias of shape [4], got [2]",
+    )
+    .refuses(
+        |d| {
+            let weight = zeros([4, 1], d);
+            zeros([2, 4, 3], d).group_norm(2, Some([&weight, &weight]), EPS)
+        },
+        "group_norm: expected a weight and a bias of shape [4], got [4, 1]",
     )
 }
 
@@ -116,5 +123,13 @@ fn layer_norm() -> Entry {
     .refuses(
         |d| zeros([2, 3], d).layer_norm(&[2], None, EPS),
         "layer_norm: expected a shape that ends with [2], got [2, 3]",
+    )
+    // As many elements were enough.
+    .refuses(
+        |d| {
+            let weight = zeros([3, 2], d);
+            zeros([4, 2, 3], d).layer_norm(&[2, 3], Some([&weight, &weight]), EPS)
+        },
+        "layer_norm: expected a weight and a bias of shape [2, 3], got [3, 2]",
     )
 }

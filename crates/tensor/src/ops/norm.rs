@@ -106,6 +106,7 @@ impl<T: Float> Tensor<T> {
             ));
         }
         let rows = self.shape()[0] * groups;
+        check_affine("group_norm", affine, &self.shape()[1..2])?;
         let mut channels = vec![1; self.rank() - 1];
         channels[0] = self.shape()[1];
         self.standardize_rows("group_norm", rows, affine, &channels, eps)
@@ -126,6 +127,7 @@ impl<T: Float> Tensor<T> {
             ));
         }
         let rows = self.shape()[..self.rank() - shape.len()].iter().product();
+        check_affine("layer_norm", affine, shape)?;
         self.standardize_rows("layer_norm", rows, affine, shape, eps)
     }
 
@@ -142,16 +144,6 @@ impl<T: Float> Tensor<T> {
         let seen = Seen { shape: AxisShape { outer: 1, axis: rows, inner }, relu: false };
         let (y, _) = self.standardize(op, seen, None, Normalization::Batch, eps)?;
         let Some(affine) = affine else { return Ok(y) };
-        let volume = shape.iter().product::<usize>();
-        if let Some(tensor) = affine.iter().find(|tensor| tensor.len() != volume) {
-            return Err(Error::shape(
-                op,
-                format!(
-                    "expected a weight and a bias of {volume} elements, got {:?}",
-                    tensor.shape()
-                ),
-            ));
-        }
         y * &affine[0].reshape(shape)? + &affine[1].reshape(shape)?
     }
 
@@ -214,6 +206,21 @@ impl<T: Float> Tensor<T> {
     }
 }
 
+/// Fails unless weight and bias, if there are any, have the shape `expected`.
+fn check_affine<T: Float>(
+    op: &str,
+    affine: Option<[&Tensor<T>; 2]>,
+    expected: &[usize],
+) -> Result<()> {
+    match affine.into_iter().flatten().find(|tensor| tensor.shape() != expected) {
+        None => Ok(()),
+        Some(tensor) => Err(Error::shape(
+            op,
+            format!("expected a weight and a bias of shape {expected:?}, got {:?}", tensor.shape()),
+        )),
+    }
+}
+
 impl<T: Float> Tensor<T> {
     /// An empty batch stays what it is, and no parameter has a share in it.
     fn nothing_to_standardize(&self, op: &'static str, parents: &[&Self]) -> Result<Self> {
@@ -268,7 +275,7 @@ impl<T: Float> Standardized<T> {
         let (sum, product) = kernels.channel_gradient_sums(&self.affine(), inputs)?;
         let per_channel = |storage| grad.sibling(storage, [self.seen.axis]);
         let (bias, weight) = (per_channel(sum), (per_channel(product) * &self.inverse)?);
-        let input = || {
+        let input = || -> Result<_> {
             let a = &self.scale;
             let zero = Tensor::zeros([self.seen.axis], grad.device())?;
             if !self.own_moments && !self.relu {
