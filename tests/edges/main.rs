@@ -214,6 +214,15 @@ fn shapes_that_broadcasting_or_joining_makes_too_large_are_refused() -> Result<(
     Ok(())
 }
 
+/// `ConvSpec::same()?` did not compile in a function whose errors are the engine's.
+#[test]
+fn a_specification_that_is_refused_is_an_error_of_the_engine() {
+    let wide = || -> Result<_> { Ok(ConvSpec::new([3]).stride([2]).same()?) };
+    let error = wide().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    assert!(error.to_string().starts_with("geometry: "), "{error}");
+}
+
 #[test]
 fn steps_as_wide_as_numbers_go_take_one_window() -> Result<()> {
     let device = Device::cpu();

@@ -36,10 +36,7 @@ fn direct() -> Entry {
                 x[0].conv(&x[1], None, &spec)
             }),
             case!("conv2d same", [any([1, 2, 4, 5]), any([2, 2, 2, 4])], |x| {
-                let spec = ConvSpec::new([2, 4])
-                    .same()
-                    .map_err(|error| striate::tensor::Error::shape("conv2d", error.to_string()));
-                x[0].conv(&x[1], None, &spec?)
+                x[0].conv(&x[1], None, &ConvSpec::new([2, 4]).same()?)
             }),
             case!("conv2d groups", [any([2, 4, 4, 4]), any([6, 2, 3, 3]), any([6])], |x| {
                 x[0].conv(&x[1], Some(&x[2]), &ConvSpec::new([3, 3]).padding([1, 1]).groups(2))

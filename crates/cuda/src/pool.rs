@@ -80,7 +80,8 @@ impl Cuda {
     ) -> Result<(Storage<f32>, Storage<i64>)> {
         let (len, table) = (shape.output_len(), self.table(shape)?);
         let indices: Storage<i64> = self.output(len, |_| Ok(()))?;
-        let operands = |out| Ok([address(x)?, out, address(&indices)?, table.words.address]);
+        let operands =
+            |out| -> Result<_> { Ok([address(x)?, out, address(&indices)?, table.words.address]) };
         let y = self.output(len, |out| {
             let mut args: Vec<Arg> = operands(out)?.map(Arg::from).to_vec();
             args.push(len.into());

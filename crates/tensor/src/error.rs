@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use striate_conv::GeometryError;
+
 /// What kind of thing went wrong, for programs; the message is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -97,6 +99,13 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// So that `ConvSpec::same()?` can stand in a function that returns [`Result`].
+impl From<GeometryError> for Error {
+    fn from(error: GeometryError) -> Self {
+        Error::shape("geometry", error.to_string())
+    }
+}
+
 /// Renames errors of a kernel that serves many operations to the one that was asked for.
 pub(crate) fn named<T>(op: &str, result: Result<T>) -> Result<T> {
     result.map_err(|error| Error::new(error.kind(), op, error.message()))
@@ -124,7 +133,7 @@ pub(crate) trait GeometryContext<T> {
     fn op(self, op: impl Into<String>) -> Result<T>;
 }
 
-impl<T> GeometryContext<T> for Result<T, striate_conv::GeometryError> {
+impl<T> GeometryContext<T> for Result<T, GeometryError> {
     fn op(self, op: impl Into<String>) -> Result<T> {
         self.map_err(|error| Error::shape(op, error.to_string()))
     }
