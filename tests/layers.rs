@@ -74,10 +74,12 @@ fn function(name: &str) -> Function {
         "LeakyReLU" => Function::LeakyRelu(0.1),
         "ELU" => Function::Elu(0.7),
         "GELU" => Function::Gelu,
+        "GELU by tanh" => Function::GeluTanh,
         "SiLU" => Function::Silu,
         "Tanh" => Function::Tanh,
         "Sigmoid" => Function::Sigmoid,
         "Softplus" => Function::Softplus,
+        "Softmax" => Function::Softmax(1),
         "LogSoftmax" => Function::LogSoftmax(1),
         name => panic!("no layer is called {name}"),
     }

@@ -275,7 +275,7 @@ fn layers_print_as_in_pytorch() -> Result<()> {
     let groups: GroupNorm = GroupNorm::new(&at, 2, 4)?;
     let linear: Linear = Linear::new(&at, 4, 2)?.without_bias();
     let activation = |function| Activation::new(&at, function);
-    let layers: [(&dyn Module, &str); 27] = [
+    let layers: [(&dyn Module, &str); 29] = [
         (&conv1d, "Conv1d(2, 4, kernel_size=(3,), stride=(1,), padding=(1,), bias=False)"),
         (
             &conv2d,
@@ -329,6 +329,8 @@ fn layers_print_as_in_pytorch() -> Result<()> {
         (&activation(Function::LeakyRelu(0.1)), "LeakyReLU(negative_slope=0.1)"),
         (&activation(Function::Elu(1.0)), "ELU(alpha=1.0)"),
         (&activation(Function::Gelu), "GELU(approximate='none')"),
+        (&activation(Function::GeluTanh), "GELU(approximate='tanh')"),
+        (&activation(Function::Softmax(-1)), "Softmax(dim=-1)"),
         (&activation(Function::Silu), "SiLU()"),
         (&activation(Function::Sigmoid), "Sigmoid()"),
         (&activation(Function::Softplus), "Softplus(beta=1.0)"),

@@ -16,6 +16,8 @@ pub enum Function {
     Elu(f64),
     /// `x Phi(x)`
     Gelu,
+    /// Its approximation by tanh.
+    GeluTanh,
     /// `x sigmoid(x)`
     Silu,
     /// Hyperbolic tangent.
@@ -24,6 +26,8 @@ pub enum Function {
     Sigmoid,
     /// `ln(1 + e^x)`
     Softplus,
+    /// `e^x / sum e^x` along an axis.
+    Softmax(isize),
     /// `x - ln sum e^x` along an axis.
     LogSoftmax(isize),
 }
@@ -57,11 +61,12 @@ impl<T: Float> Module<T> for Activation {
             Function::Relu => "ReLU",
             Function::LeakyRelu(_) => "LeakyReLU",
             Function::Elu(_) => "ELU",
-            Function::Gelu => "GELU",
+            Function::Gelu | Function::GeluTanh => "GELU",
             Function::Silu => "SiLU",
             Function::Tanh => "Tanh",
             Function::Sigmoid => "Sigmoid",
             Function::Softplus => "Softplus",
+            Function::Softmax(_) => "Softmax",
             Function::LogSoftmax(_) => "LogSoftmax",
         }
     }
@@ -71,8 +76,9 @@ impl<T: Float> Module<T> for Activation {
             Function::LeakyRelu(slope) => format!("negative_slope={}", float(slope)),
             Function::Elu(alpha) => format!("alpha={}", float(alpha)),
             Function::Gelu => "approximate='none'".into(),
+            Function::GeluTanh => "approximate='tanh'".into(),
             Function::Softplus => "beta=1.0".into(),
-            Function::LogSoftmax(axis) => format!("dim={axis}"),
+            Function::Softmax(axis) | Function::LogSoftmax(axis) => format!("dim={axis}"),
             _ => String::new(),
         }
     }
@@ -80,7 +86,9 @@ impl<T: Float> Module<T> for Activation {
     fn trace(&self, fields: &mut FieldTrace) -> Result<()> {
         match self.function {
             // Along the channels, of which each cell has its own.
-            Function::LogSoftmax(axis) if axis != 1 => fields.sees_all::<T>(self),
+            Function::Softmax(axis) | Function::LogSoftmax(axis) if axis != 1 => {
+                fields.sees_all::<T>(self)
+            }
             _ => Ok(()),
         }
     }
@@ -91,10 +99,12 @@ impl<T: Float> Module<T> for Activation {
             Function::LeakyRelu(slope) => x.leaky_relu(slope),
             Function::Elu(alpha) => x.elu(alpha),
             Function::Gelu => x.gelu(),
+            Function::GeluTanh => x.gelu_tanh(),
             Function::Silu => x.silu(),
             Function::Tanh => x.tanh(),
             Function::Sigmoid => x.sigmoid(),
             Function::Softplus => x.softplus(),
+            Function::Softmax(axis) => x.softmax(axis),
             Function::LogSoftmax(axis) => x.log_softmax(axis),
         }
     }
