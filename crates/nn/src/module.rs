@@ -1,5 +1,6 @@
 //! The trait of everything that maps a tensor to a tensor with parameters of its own.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write};
 
 use striate_tensor::{Error, ErrorContext, Float, Result, Tensor};
@@ -108,11 +109,12 @@ pub trait Module<T: Float = f32>: Send + Sync {
         Ok(output)
     }
 
-    /// All parameters, in the order of the network.
+    /// All parameters, in the order of the network; one that is in use in several places once.
     fn parameters(&self) -> Vec<Parameter<T>> {
         let own = self.own_parameters().into_iter().cloned();
         let inner = self.children().into_iter().flat_map(|child| child.parameters());
-        own.chain(inner).collect()
+        let mut seen = HashSet::new();
+        own.chain(inner).filter(|parameter| seen.insert(parameter.id())).collect()
     }
 
     /// All running values, in the order of the network.

@@ -170,6 +170,34 @@ fn padding_modes_pad_before_convolving() -> Result<()> {
     Ok(())
 }
 
+/// One layer, used twice.
+struct Twice(Linear);
+
+impl Module for Twice {
+    fn path(&self) -> &str {
+        ""
+    }
+    fn kind(&self) -> &'static str {
+        "Twice"
+    }
+    fn children(&self) -> Vec<&dyn Module> {
+        vec![&self.0, &self.0]
+    }
+    fn compute(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.0.forward(&self.0.forward(x, pass)?, pass)
+    }
+}
+
+/// They were counted as often as they stand in the network.
+#[test]
+fn tied_parameters_are_counted_once() -> Result<()> {
+    let net = Twice(Linear::new(&Init::seed(1).at("map"), 4, 4)?);
+    assert_eq!((net.parameters().len(), net.parameter_count()), (2, 20));
+    let summary = Summary::new(&net, &[4])?;
+    assert_eq!((summary.rows.len(), summary.parameters, summary.macs), (2, 20, 32));
+    Ok(())
+}
+
 #[test]
 fn residual_adds_its_shortcut() -> Result<()> {
     let x = numbers([2, 4])?;
