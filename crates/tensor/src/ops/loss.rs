@@ -50,8 +50,7 @@ impl<T: Float> Tensor<T> {
     /// [`Tensor::cross_entropy`] with smoothing, class weights, an ignored label or another reduction.
     ///
     /// A mean is the sum divided by the total weight of the labels. Where all are ignored, or of classes without weight,
-    /// that is 0 / 0: NaN, as in PyTorch. If smoothing adds a share of classes with weight, a loss is divided by zero and the
-    /// mean is infinite; PyTorch's is NaN then, too.
+    /// that is 0 / 0: NaN, as in PyTorch, whatever smoothing adds.
     pub fn cross_entropy_with(
         &self,
         labels: &Tensor<i64>,
@@ -244,20 +243,26 @@ fn log_likelihood<T: Float>(
             ((log_p * &weights)?, Some(own))
         }
     };
-    let mut loss = pick(&scores)?.affine(smoothing - 1.0, 0.0)?;
-    if smoothing > 0.0 {
-        let spread = scores.sum(1, false)?.affine(-smoothing / classes as f64, 0.0)?;
-        loss = (loss + spread)?;
+    let reduced = |loss: Tensor<T>| {
+        let loss = match &counts {
+            None => loss,
+            Some(counts) => {
+                // Chosen, not multiplied: the score that stands in for an ignored label may be infinite.
+                let zero = Tensor::scalar(T::ZERO, loss.device())?;
+                counts.gt(&zero)?.choose(&loss, &zero)?
+            }
+        };
+        match (options.reduction, &weights) {
+            (Reduction::Mean, Some(weights)) => loss.sum(.., false)? / weights.sum(.., false)?,
+            (reduction, _) => reduce(&loss, reduction),
+        }
+    };
+    let loss = reduced(pick(&scores)?.affine(smoothing - 1.0, 0.0)?)?;
+    if smoothing == 0.0 {
+        return Ok(loss);
     }
-    if let Some(counts) = counts {
-        // Chosen, not multiplied: the score that stands in for an ignored label may be infinite.
-        let zero = Tensor::scalar(T::ZERO, loss.device())?;
-        loss = counts.gt(&zero)?.choose(&loss, &zero)?;
-    }
-    match (options.reduction, weights) {
-        (Reduction::Mean, Some(weights)) => loss.sum(.., false)? / weights.sum(.., false)?,
-        (reduction, _) => reduce(&loss, reduction),
-    }
+    // Apart, so that without weight the first part's 0 / 0 is in the mean.
+    loss + reduced(scores.sum(1, false)?.affine(-smoothing / classes as f64, 0.0)?)?
 }
 
 /// `x[b, labels[b, ..], ..]`.
