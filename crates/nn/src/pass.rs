@@ -73,7 +73,7 @@ impl<T: Float> Pass<T> {
         Pass { fused, ..self }
     }
 
-    /// The same pass calling `hook` after the module at `path`.
+    /// The same pass calling `hook` after the module at `path`; never, if nothing that runs stands there.
     pub fn hook(
         mut self,
         path: impl Into<String>,

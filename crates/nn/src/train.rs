@@ -45,12 +45,12 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// The mean loss of a sample.
+    /// The mean loss of a sample, NaN if there were none.
     pub fn loss(&self) -> f64 {
         self.total_loss / self.samples as f64
     }
 
-    /// The share of samples that were classified rightly.
+    /// The share of samples that were classified rightly, NaN if there were none.
     pub fn accuracy(&self) -> f64 {
         self.hits as f64 / self.samples as f64
     }
