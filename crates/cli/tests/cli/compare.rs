@@ -79,7 +79,7 @@ fn runs_that_differ_in_their_seed_are_one_row() {
     }
     assert_eq!(receipts.lines().count(), 3);
     fails(&["runs", text(out.path())], "expected the folder of a run");
-    misused(&["runs"], "RUN");
+    fails(&["runs"], "arguments were not provided: <RUN>");
     fs::remove_file(seeds[1].join("metrics.csv")).unwrap();
     fails(&["runs", text(&seeds[1])], "no epoch has ended yet");
 }
