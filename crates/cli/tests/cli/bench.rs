@@ -31,9 +31,12 @@ fn algorithms_are_chosen_by_name() {
     let kernels = one["kernels"].as_array().unwrap();
     assert!(kernels.len() == 3 && kernels.iter().all(|kernel| kernel["algorithm"] == "direct"));
     assert!(by("all")["kernels"].as_array().unwrap().len() >= 6);
-    fails(&[&small[..], &["--algorithm", "guess"]].concat(), "im2col or indirect or direct");
+    fails(
+        &[&small[..], &["--algorithm", "guess"]].concat(),
+        "im2col or indirect or rows or direct",
+    );
     let strided = [&small[..], &["--stride", "2", "--algorithm", "winograd"]].concat();
-    fails(&strided, "expected all, or for this convolution im2col or indirect or direct");
+    fails(&strided, "expected all, or for this convolution im2col or indirect or rows or direct");
 }
 
 #[test]

@@ -32,11 +32,10 @@ fn the_cheapest_algorithm_is_chosen_and_the_work_is_counted() {
     assert_eq!(kernels(&result, 0).len(), 3);
     for kernel in kernels(&result, 0) {
         let costs = kernel["costs"].as_object().unwrap();
-        let least = costs
-            .iter()
-            .min_by(|a, b| a.1.as_f64().unwrap().total_cmp(&b.1.as_f64().unwrap()))
-            .unwrap();
-        assert_eq!(kernel["algorithm"], least.0.as_str(), "{costs:?}");
+        // What does not apply has none.
+        let costs = costs.iter().filter_map(|(name, cost)| Some((name, cost.as_f64()?)));
+        let least = costs.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        assert_eq!(kernel["algorithm"], least.0.as_str(), "{}", kernel["costs"]);
         // 2 images of 16 channels of 10 x 10 outputs of 8 channels of 3 x 3 taps; 2 x 8 x 100 cells, 16 x 8 x 9 weights.
         assert_eq!(kernel["flop"], 2.0 * (2 * 16 * 100 * 8 * 9) as f64);
         assert_eq!(kernel["bytes"], 4.0 * (2 * 8 * 100 + 16 * 8 * 9 + 2 * 16 * 100) as f64);
