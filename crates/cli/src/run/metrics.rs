@@ -1,7 +1,10 @@
 //! `metrics.csv`: one row an epoch.
 
+use std::path::Path;
+
 use striate::models::Published;
 
+use super::read_rows;
 use crate::Failure;
 use crate::commands::print;
 
@@ -45,9 +48,9 @@ pub fn curves(history: &[Epoch]) -> Published {
     }
 }
 
-/// The rows of a table, up to the first that is none.
-pub fn rows(table: &str) -> Vec<Epoch> {
-    table.lines().skip(1).map_while(Epoch::parse).collect()
+/// Reads a table. Fails, naming the line, if it is none.
+pub fn read(path: &Path) -> Result<Vec<Epoch>, Failure> {
+    read_rows(path, [HEADER, "seven numbers"], Epoch::parse)
 }
 
 impl Epoch {
@@ -90,7 +93,7 @@ impl Epoch {
     fn parse(row: &str) -> Option<Self> {
         let mut fields = row.split(',').map(|field| field.parse::<f64>().ok());
         let mut next = || fields.next()?;
-        Some(Epoch {
+        let epoch = Epoch {
             epoch: next()? as u64,
             train_loss: next()?,
             train_accuracy: next()?,
@@ -98,6 +101,7 @@ impl Epoch {
             valid_accuracy: next()?,
             learning_rate: next()?,
             seconds: next()?,
-        })
+        };
+        fields.next().is_none().then_some(epoch)
     }
 }

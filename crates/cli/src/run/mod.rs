@@ -35,6 +35,25 @@ pub use metrics::{Epoch, curves};
 pub use receipt::{Line, digest, kernels};
 pub use steps::StepLog;
 
+/// Reads a table below its header. Fails, naming the line and what was expected there, if something else stands in it.
+fn read_rows<R>(
+    path: &Path,
+    [header, expected]: [&str; 2],
+    parse: impl Fn(&str) -> Option<R>,
+) -> Result<Vec<R>, Failure> {
+    let text = fs::read_to_string(path).map_err(named(path))?;
+    let refuse = |number: usize, expected: &str, line: &str| -> Failure {
+        named(path)(format!("line {number}: expected {expected}, got {line:?}"))
+    };
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    if first != header {
+        return Err(refuse(1, header, first));
+    }
+    let row = |(index, line)| parse(line).ok_or_else(|| refuse(index + 2, expected, line));
+    lines.enumerate().map(row).collect()
+}
+
 /// A folder that holds a run.
 pub struct RunFolder(PathBuf);
 
@@ -188,11 +207,7 @@ impl RunFolder {
     /// Reads the table of epochs; there is none in a run that was stopped in its first epoch.
     pub fn history(&self) -> Result<Vec<Epoch>, Failure> {
         let path = self.file("metrics.csv");
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(metrics::rows(&text)),
-            Err(_) if !path.exists() => Ok(Vec::new()),
-            Err(error) => Err(named(&path)(error)),
-        }
+        if path.exists() { metrics::read(&path) } else { Ok(Vec::new()) }
     }
 
     /// The network of the run with the weights of its last epoch.

@@ -8,15 +8,15 @@
 //! length and the name, the number of its dimensions and each of them, then the values row by row. Numbers are little-endian,
 //! lengths and dimensions as u64, values as f32.
 
-use std::fs;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use striate::nn::{State, atomic_write};
 use striate::prelude::*;
 
+use super::read_rows;
+use crate::Failure;
 use crate::commands::data::digest::hexadecimal;
-use crate::{Failure, named};
 
 const HEADER: &str = "epoch,kernels,sha256";
 
@@ -51,7 +51,7 @@ impl Line {
 /// What a receipt calls the kernels of a device: the vector instructions of a processor, or the card.
 pub fn kernels(device: &Device) -> String {
     match device.name().as_str() {
-        "cpu" => striate::conv::simd::kernels().to_owned(),
+        "cpu" => striate::conv::simd::level_name().to_owned(),
         card => card.to_owned(),
     }
 }
@@ -80,20 +80,7 @@ pub fn write(path: &Path, lines: &[Line]) -> Result<(), Failure> {
 
 /// Reads a receipt. Fails, naming the line, if it is none.
 pub fn read(path: &Path) -> Result<Vec<Line>, Failure> {
-    let text = fs::read_to_string(path).map_err(named(path))?;
-    let refuse = |number: usize, expected: &str, line: &str| -> Failure {
-        named(path)(format!("line {number}: expected {expected}, got {line:?}"))
-    };
-    let mut lines = text.lines();
-    let header = lines.next().unwrap_or_default();
-    if header != HEADER {
-        return Err(refuse(1, HEADER, header));
-    }
-    let parse = |(index, line): (usize, &str)| {
-        let expected = "an epoch, kernels and 64 hexadecimal digits";
-        Line::parse(line).ok_or_else(|| refuse(index + 2, expected, line))
-    };
-    lines.enumerate().map(parse).collect()
+    read_rows(path, [HEADER, "an epoch, kernels and 64 hexadecimal digits"], Line::parse)
 }
 
 #[cfg(test)]

@@ -80,7 +80,14 @@ fn runs_that_differ_in_their_seed_are_one_row() {
     assert_eq!(receipts.lines().count(), 3);
     fails(&["runs", text(out.path())], "expected the folder of a run");
     fails(&["runs"], "arguments were not provided: <RUN>");
-    fs::remove_file(seeds[1].join("metrics.csv")).unwrap();
+    // A table that was cut short is not taken for a shorter run.
+    let table = seeds[1].join("metrics.csv");
+    let whole = fs::read_to_string(&table).unwrap();
+    fs::write(&table, &whole[..whole.len() - 12]).unwrap();
+    fails(&["runs", text(&seeds[1])], "metrics.csv: line ");
+    fs::write(&table, "garbage\n").unwrap();
+    fails(&["runs", text(&seeds[1])], "metrics.csv: line 1: expected epoch,train_loss,");
+    fs::remove_file(table).unwrap();
     fails(&["runs", text(&seeds[1])], "no epoch has ended yet");
 }
 

@@ -78,10 +78,16 @@ fn damaged_runs_say_which_file() {
     }
     let resume = ["train", "mnist-mlp", "--out", folder, "--resume", "--epochs", "2"];
     let (checkpoint, table) = (run.join("checkpoint.safetensors"), run.join("metrics.csv"));
+    let rows = fs::read_to_string(&table).unwrap();
+    let header = rows.lines().next().unwrap();
     fs::remove_file(&table).unwrap();
     fails(&resume, "metrics.csv");
-    fs::write(&table, "epoch\nno numbers").unwrap();
+    fs::write(&table, header).unwrap();
     fails(&resume, "metrics.csv: expected 1 epochs as in the checkpoint, got 0");
+    fs::write(&table, format!("{header}\nno numbers")).unwrap();
+    fails(&resume, "metrics.csv: line 2: expected seven numbers, got \"no numbers\"");
+    // The weights are looked at next only if the table is whole.
+    fs::write(&table, &rows).unwrap();
     // Weights alone are no checkpoint, and the weights of another network are not this one's.
     fs::write(&checkpoint, &bytes).unwrap();
     fails(&resume, "checkpoint.safetensors: restore");
