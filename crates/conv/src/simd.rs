@@ -78,12 +78,6 @@ pub(crate) use vectorized;
 /// Bytes that are fetched together.
 #[cfg(target_arch = "x86_64")]
 const CACHE_LINE: usize = 64;
-/// The kernels of this process: `portable`, `avx2` or `avx512`. They decide over the last bits of sums, and the environment
-/// variable `STRIATE_KERNEL` can ask for lower ones than the processor has.
-pub fn kernels() -> &'static str {
-    level().name()
-}
-
 /// What kernels may use of a processor, each level all of those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Level {
@@ -127,7 +121,8 @@ impl Level {
     }
 }
 
-/// The name of the kernels of this process: `portable`, `avx2` or `avx512`.
+/// The kernels of this process: `portable`, `avx2` or `avx512`. They decide over the last bits of sums, and the environment
+/// variable `STRIATE_KERNEL` can ask for lower ones than the processor has.
 pub fn level_name() -> &'static str {
     level().name()
 }

@@ -70,9 +70,14 @@ impl Algorithm {
         }
     }
 
-    /// Whether it can compute this convolution of `T` on this processor.
-    pub fn applies<T: Float>(self, shape: &ConvShape) -> bool {
-        self != Self::Winograd || winograd::applies::<T>(shape)
+    /// Whether it can compute this operation of `T` on this processor.
+    pub fn applies<T: Float>(self, operation: Operation, shape: &ConvShape) -> bool {
+        let flips = || operation != Operation::InputGradient || shape.flipped().is_some();
+        match self {
+            Self::Im2col | Self::Indirect | Self::Direct => true,
+            Self::Rows => operation != Operation::WeightGradient && flips(),
+            Self::Winograd => winograd::applies::<T>(shape) && flips(),
+        }
     }
 
     /// The one that [`forward`] or a gradient chooses.
@@ -87,7 +92,8 @@ impl Algorithm {
     /// What [`Algorithm::of`] compares where plain loops do not pay: what each costs, as a share of the products that the plain
     /// sum makes, infinite where it may not be chosen. The smallest is chosen, of equals the first.
     pub fn costs<T: Float>(operation: Operation, shape: &ConvShape) -> [(Self, f64); 4] {
-        let may_transform = WINOGRAD.load(Ordering::Relaxed) && Self::Winograd.applies::<T>(shape);
+        let may_transform =
+            WINOGRAD.load(Ordering::Relaxed) && Self::Winograd.applies::<T>(operation, shape);
         // The input gradient is another convolution, with other tiles. What these save was measured against unfolding.
         let transformed = match (operation, shape.flipped()) {
             _ if !may_transform => f64::INFINITY,
@@ -167,7 +173,7 @@ pub fn forward_by<T: Float>(
     bias: Option<&[T]>,
     output: &mut [T],
 ) {
-    check(algorithm, shape, [input, weight, output]);
+    check((algorithm, Operation::Forward), shape, [input, weight, output]);
     if let Some(bias) = bias {
         assert_eq!(bias.len(), shape.out_channels, "bias of {shape:?}");
     }
@@ -207,7 +213,7 @@ pub fn input_gradient_by<T: Float>(
     [grad_output, weight]: [&[T]; 2],
     grad_input: &mut [T],
 ) {
-    check(algorithm, shape, [grad_input, weight, grad_output]);
+    check((algorithm, Operation::InputGradient), shape, [grad_input, weight, grad_output]);
     if grad_input.is_empty() {
         return;
     }
@@ -253,14 +259,13 @@ pub fn weight_gradient_by<T: Float>(
     [input, grad_output]: [&[T]; 2],
     grad_weight: &mut [T],
 ) {
-    check(algorithm, shape, [input, grad_weight, grad_output]);
+    check((algorithm, Operation::WeightGradient), shape, [input, grad_weight, grad_output]);
     if input.is_empty() {
         return grad_weight.fill(T::ZERO);
     }
     match algorithm {
-        Algorithm::Im2col | Algorithm::Rows => {
-            im2col::weight_gradient(shape, input, grad_output, grad_weight);
-        }
+        Algorithm::Im2col => im2col::weight_gradient(shape, input, grad_output, grad_weight),
+        Algorithm::Rows => unreachable!("rows have no weight gradient"),
         Algorithm::Indirect => indirect::weight_gradient(shape, input, grad_output, grad_weight),
         Algorithm::Direct => direct::weight_gradient(shape, input, grad_output, grad_weight),
         Algorithm::Winograd => winograd::weight_gradient(shape, input, grad_output, grad_weight),
@@ -310,9 +315,14 @@ fn add_in_order<T: Float>(sum: &mut [T], partial: &[T]) {
     });
 }
 
-fn check<T: Float>(algorithm: Algorithm, shape: &ConvShape, [input, weight, output]: [&[T]; 3]) {
+fn check<T: Float>(
+    (algorithm, operation): (Algorithm, Operation),
+    shape: &ConvShape,
+    [input, weight, output]: [&[T]; 3],
+) {
     assert_eq!(input.len(), shape.input_len(), "input of {shape:?}");
     assert_eq!(weight.len(), shape.weight_len(), "weight of {shape:?}");
     assert_eq!(output.len(), shape.output_len(), "output of {shape:?}");
-    assert!(algorithm.applies::<T>(shape), "{algorithm:?} for {shape:?}");
+    let applies = algorithm.applies::<T>(operation, shape);
+    assert!(applies, "{algorithm:?} for the {} of {shape:?}", operation.name());
 }

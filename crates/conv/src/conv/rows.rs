@@ -57,8 +57,9 @@ fn cost_forward<T: Float>(shape: &ConvShape) -> f64 {
 struct Piece {
     /// Where its first window begins in what is staged.
     source: usize,
-    /// Its first output in the part of the result that a task owns.
+    /// Its first output in the part of the result that a task owns, and how many it has.
     output: usize,
+    outputs: usize,
     /// The steps of the sum that are not all padding.
     steps: Range<usize>,
 }
@@ -106,8 +107,7 @@ pub(super) fn forward<T: Float>(
             order(shape).map(|[channel, tap]| staged.offset(channel, tap)).collect();
         let pieces = pieces(shape, &staged, columns.start / width);
         let left = (&weights[group][..], &starts[group * padded..][..padded]);
-        let columns = T::kernel().columns.min(width);
-        multiply(&staged, left, (&steps, &pieces), &mut matrix, columns);
+        multiply(&staged, left, (&steps, &pieces), &mut matrix);
     });
 }
 
@@ -179,7 +179,7 @@ fn pieces<T: Float>(shape: &ConvShape, staged: &Staged<'_, T>, first: usize) -> 
         let steps = taps.start * row_steps..taps.end * row_steps;
         for x in (0..width).step_by(columns).map(|x| x.min(width - columns)) {
             let (source, output) = (source + x, row * width + x);
-            pieces.push(Piece { source, output, steps: steps.clone() });
+            pieces.push(Piece { source, output, outputs: columns, steps: steps.clone() });
         }
     }
     pieces
@@ -191,7 +191,6 @@ fn multiply<T: Float>(
     (weights, starts): (&[T], &[T]),
     (offsets, pieces): (&[usize], &[Piece]),
     output: &mut MatrixMut<'_, T>,
-    columns: usize,
 ) {
     let (kernel, offsets) = (T::kernel(), Offsets::new(offsets));
     let panel_len = offsets.len() * kernel.rows;
@@ -205,10 +204,12 @@ fn multiply<T: Float>(
                 a: &panel[steps.clone()],
                 offsets: offsets.range(piece.steps.clone()),
                 cells: staged.cells(),
-                panels: (piece.source, last.source - piece.source, pieces.len()),
-                from: Some(starts),
+                first: piece.source,
+                apart: last.source - piece.source,
+                count: pieces.len(),
+                from: starts,
             };
-            let (row, column) = (number * kernel.rows, piece.output);
+            let (row, column, columns) = (number * kernel.rows, piece.output, piece.outputs);
             let place = Place { row, column, columns, apart: last.output - column };
             kernel.tile_of_rows(rows, output, place);
         }

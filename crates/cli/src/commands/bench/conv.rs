@@ -3,8 +3,7 @@
 use serde_json::json;
 use striate::conv::conv::{self, Algorithm, Operation};
 use striate::conv::{Buffer, ConvShape};
-use striate::prelude::{Device, Error, Float, Result as Computed, Tensor};
-use striate::tensor::backend::Storage;
+use striate::prelude::{Device, Error, Float, Tensor};
 use striate::tensor::random::{Key, Purpose};
 
 use super::Processor;
@@ -20,7 +19,7 @@ pub struct Arguments {
     geometry: Geometry,
     #[command(flatten)]
     processor: Processor,
-    /// By which algorithm: im2col, indirect, direct, winograd or all [default: the one that would be chosen]
+    /// By which algorithm, where it applies: im2col, indirect, rows, direct, winograd or all [default: the one that would be chosen]
     #[arg(long)]
     algorithm: Option<String>,
     /// What computes: cpu, or a card such as cuda:0
@@ -84,50 +83,50 @@ impl Data {
         Ok(Self { operands, exact })
     }
 
-    /// Rows of output, input gradient and weight gradient, under the names that they have for the direct or the
-    /// transposed convolution.
-    fn rows(
+    /// A row of an operation, under the name that it has in the direct or the transposed convolution.
+    fn row(
         &self,
-        algorithms: [&str; 3],
-        transposed: bool,
-        kernels: [(Timing, &[f32]); 3],
-    ) -> Vec<Row> {
-        let mut names = Operation::ALL.map(Operation::name);
-        if transposed {
-            names.swap(0, 1);
-        }
-        let with_names = names.into_iter().zip(algorithms).zip(kernels).zip(&self.exact);
-        let mut rows: Vec<Row> = with_names
-            .map(|(((kernel, algorithm), (timing, result)), exact)| {
-                let (algorithm, error) = (algorithm.into(), relative_error(result, exact));
-                Row { algorithm, kernel, timing, error }
-            })
-            .collect();
-        if transposed {
-            rows.swap(0, 1);
-        }
-        rows
+        (operation, transposed): (Operation, bool),
+        algorithm: &str,
+        (timing, result): (Timing, &[f32]),
+    ) -> Row {
+        let kernel = match (operation, transposed) {
+            (Operation::Forward, true) => Operation::InputGradient,
+            (Operation::InputGradient, true) => Operation::Forward,
+            (operation, _) => operation,
+        };
+        let error = relative_error(result, &self.exact[operation as usize]);
+        Row { algorithm: algorithm.into(), kernel: kernel.name(), timing, error }
     }
 }
 
-/// An algorithm for each kernel.
-type Choice = [Algorithm; 3];
+/// The operations in the order in which the direct or the transposed convolution has them.
+fn operations(transposed: bool) -> [Operation; 3] {
+    let mut operations = Operation::ALL;
+    if transposed {
+        operations.swap(0, 1);
+    }
+    operations
+}
 
-/// Times the three kernels on the processor by some algorithms.
+/// An operation, and what computes it.
+type Choice = (Operation, Algorithm);
+
+/// Times operations on the processor.
 fn rows(shape: &ConvShape, choices: &[Choice], transposed: bool) -> Result<Vec<Row>, String> {
     let data = Data::new(shape)?;
     let [x, w, dy] = &data.operands;
-    let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
-    let mut rows = Vec::new();
-    for &[by, input_by, weight_by] in choices {
-        let forward = time(|| conv::forward_by(by, shape, [x, w], None, &mut y))?;
-        let input = time(|| conv::input_gradient_by(input_by, shape, [dy, w], &mut dx))?;
-        let weight = time(|| conv::weight_gradient_by(weight_by, shape, [x, dy], &mut dw))?;
-        let kernels = [(forward, &y[..]), (input, &dx[..]), (weight, &dw[..])];
-        let names = [by, input_by, weight_by].map(Algorithm::name);
-        rows.extend(data.rows(names, transposed, kernels));
-    }
-    Ok(rows)
+    let mut results = [dy.clone(), x.clone(), w.clone()];
+    let rows = choices.iter().map(|&(operation, by)| {
+        let result = &mut results[operation as usize];
+        let timing = time(|| match operation {
+            Operation::Forward => conv::forward_by(by, shape, [x, w], None, result),
+            Operation::InputGradient => conv::input_gradient_by(by, shape, [dy, w], result),
+            Operation::WeightGradient => conv::weight_gradient_by(by, shape, [x, dy], result),
+        })?;
+        Ok(data.row((operation, transposed), by.name(), (timing, result)))
+    });
+    rows.collect()
 }
 
 /// Times the three kernels on a device. The time is until the device has computed, with its operands already there.
@@ -138,36 +137,44 @@ fn rows_on(device: &Device, shape: &ConvShape, transposed: bool) -> Result<Vec<R
     let upload = |values: &Vec<f32>| kernels.upload(Buffer::from_slice(values)).map_err(text);
     let [x, w, dy] = data.operands.each_ref().map(upload);
     let (x, w, dy) = (x?, w?, dy?);
-    let run = |kernel: &dyn Fn() -> Computed<Storage<f32>>| {
-        let timing = repeat(|| seconds(device, kernel))?;
-        let result = kernel().and_then(|storage| kernels.download(&storage)).map_err(text)?;
-        Ok::<_, String>((timing, result))
+    let run = |operation| match operation {
+        Operation::Forward => kernels.conv(shape, &x, &w, None),
+        Operation::InputGradient => kernels.conv_input_gradient(shape, &dy, &w),
+        Operation::WeightGradient => kernels.conv_weight_gradient(shape, &x, &dy),
     };
-    let forward = run(&|| kernels.conv(shape, &x, &w, None))?;
-    let input = run(&|| kernels.conv_input_gradient(shape, &dy, &w))?;
-    let weight = run(&|| kernels.conv_weight_gradient(shape, &x, &dy))?;
-    let results = [&forward, &input, &weight].map(|(timing, result)| (*timing, &result[..]));
-    Ok(data.rows([&device.name(); 3], transposed, results))
+    let rows = operations(transposed).into_iter().map(|operation| {
+        let timing = repeat(|| seconds(device, || run(operation)))?;
+        let result = run(operation).and_then(|storage| kernels.download(&storage)).map_err(text)?;
+        Ok(data.row((operation, transposed), &device.name(), (timing, &result)))
+    });
+    rows.collect()
 }
 
 /// Those that the user asks for: one by its name, all that apply, or those that are chosen without being asked for.
-fn choices(name: Option<&str>, shape: &ConvShape) -> Result<Vec<Choice>, Failure> {
-    let applying = || Algorithm::ALL.into_iter().filter(|a| a.applies::<f32>(shape));
-    match name {
-        None => Ok(vec![Operation::ALL.map(|operation| Algorithm::of::<f32>(operation, shape))]),
-        Some("all") => Ok(applying().map(|algorithm| [algorithm; 3]).collect()),
-        Some(name) => match applying().find(|algorithm| algorithm.name() == name) {
-            Some(algorithm) => Ok(vec![[algorithm; 3]]),
-            None => {
-                let names: Vec<_> = applying().map(Algorithm::name).collect();
-                Err(format!(
-                    "--algorithm {name}: expected all, or for this convolution {}",
-                    names.join(" or ")
-                )
-                .into())
-            }
-        },
+fn choices(
+    name: Option<&str>,
+    shape: &ConvShape,
+    transposed: bool,
+) -> Result<Vec<Choice>, Failure> {
+    let operations = operations(transposed);
+    let Some(name) = name else {
+        let of = |operation| (operation, Algorithm::of::<f32>(operation, shape));
+        return Ok(operations.map(of).into());
+    };
+    let applying = |by: Algorithm| {
+        let applies = move |operation: &Operation| by.applies::<f32>(*operation, shape);
+        operations.into_iter().filter(applies).map(move |operation| (operation, by))
+    };
+    let mut choices: Vec<Choice> = Algorithm::ALL.into_iter().flat_map(applying).collect();
+    let mut names: Vec<_> = choices.iter().map(|(_, by)| by.name()).collect();
+    names.dedup();
+    if name != "all" && !names.contains(&name) {
+        let names = names.join(" or ");
+        let expected = format!("expected all, or for this convolution {names}");
+        return Err(format!("--algorithm {name}: {expected}").into());
     }
+    choices.retain(|(_, by)| name == "all" || by.name() == name);
+    Ok(choices)
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -176,7 +183,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let rows = if device == Device::cpu() {
         // What is chosen depends on how the processor is to compute.
         arguments.processor.run(|| {
-            let choices = choices(arguments.algorithm.as_deref(), &shape);
+            let choices = choices(arguments.algorithm.as_deref(), &shape, transposed);
             rows(&shape, &choices.map_err(|error| error.to_string())?, transposed)
         })?
     } else {

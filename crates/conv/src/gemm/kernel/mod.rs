@@ -48,7 +48,7 @@ struct Raw<T> {
     c: *mut T,
     c_strides: [usize; 2],
     add: bool,
-    /// Where the rows of `b` are listed: where each begins, and null or what the sums of each row of `c` start from.
+    /// Where the rows of `b` are listed: where each begins, and what the sums of each row of `c` start from.
     offsets: *const usize,
     from: *const T,
 }
@@ -258,7 +258,7 @@ unsafe fn portable_tile<T: PortableFloat, const LISTED: bool>(raw: &Raw<T>) {
     let &Raw { depth, a, b, b_strides: [_, b_stride], c, c_strides: [_, row_stride], add, .. } =
         raw;
     let mut sums = [[T::default(); 8]; 4];
-    if LISTED && !raw.from.is_null() {
+    if LISTED {
         for (i, sums) in sums.iter_mut().enumerate() {
             // SAFETY: there is a value for each of 4 rows.
             *sums = [unsafe { *raw.from.add(i) }; 8];

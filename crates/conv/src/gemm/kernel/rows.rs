@@ -3,8 +3,6 @@
 //! Where neighbouring outputs read neighbouring cells, a row of a panel of `B` is a piece of a row of cells, and need not be copied into
 //! a panel: the microkernel loads it from where the step's offset says. Copying would pay only if many channels read the copy.
 
-use std::ptr;
-
 use super::gather::Offsets;
 use super::{Kernel, LARGEST_TILE, Raw};
 use crate::element::Float;
@@ -17,10 +15,13 @@ pub(crate) struct Rows<'a, T> {
     /// Where the row of each step is, from where a panel begins.
     pub(crate) offsets: Offsets<'a>,
     pub(crate) cells: &'a [T],
-    /// Where the first panel begins, how far the next is from it, and how many there are.
-    pub(crate) panels: (usize, usize, usize),
-    /// What the sums of each row start from, instead of zero.
-    pub(crate) from: Option<&'a [T]>,
+    /// Where the first panel begins in them, and how far the next is from it.
+    pub(crate) first: usize,
+    pub(crate) apart: usize,
+    /// How many panels there are.
+    pub(crate) count: usize,
+    /// What the sums of each row start from.
+    pub(crate) from: &'a [T],
 }
 
 /// The tiles that are written: from a row and a column on, so many columns of each. The next one is so far from the first.
@@ -40,7 +41,7 @@ impl<T: Float> Kernel<T> {
     #[inline]
     pub(crate) fn tile_of_rows(&self, rows: Rows<'_, T>, c: &mut MatrixMut<'_, T>, place: Place) {
         let ([height, width], row_stride) = (c.dims(), c.row_stride() as usize);
-        let (Place { row, column, columns, apart }, (_, _, count)) = (place, rows.panels);
+        let (Place { row, column, columns, apart }, count) = (place, rows.count);
         let height = self.rows.min(height - row);
         assert!(columns <= self.columns && column + (count - 1) * apart + columns <= width);
         if (height, columns) == (self.rows, self.columns) {
@@ -68,14 +69,14 @@ impl<T: Float> Kernel<T> {
     /// `rows` rows of `columns` elements of every tile must be the caller's to write.
     unsafe fn tile_of_rows_at(
         &self,
-        Rows { a, offsets, cells, panels: (first, apart, count), from }: Rows<'_, T>,
+        Rows { a, offsets, cells, first, apart, count, from }: Rows<'_, T>,
         c: *mut T,
         c_strides: [usize; 2],
     ) {
         let depth = offsets.len();
         let last = first + (count - 1) * apart + offsets.reach();
         assert!(a.len() >= depth * self.rows && (depth == 0 || last + self.columns <= cells.len()));
-        assert!(from.is_none_or(|from| from.len() >= self.rows));
+        assert!(from.len() >= self.rows);
         let raw = Raw {
             depth,
             a: a.as_ptr(),
@@ -85,9 +86,9 @@ impl<T: Float> Kernel<T> {
             c_strides,
             add: false,
             offsets: offsets.as_ptr(),
-            from: from.map_or(ptr::null(), <[T]>::as_ptr),
+            from: from.as_ptr(),
         };
-        // SAFETY: the panel holds `depth` rows, every piece lies in the cells, there is a start for each row or none, the caller
+        // SAFETY: the panel holds `depth` rows, every piece lies in the cells, there is a start for each row, the caller
         // vouches for the tiles, and the kernel was chosen because this processor has the instructions that it uses.
         unsafe { self.run_listed[count - 1](&raw) }
     }
@@ -99,49 +100,41 @@ mod tests {
     use crate::gemm::kernel::{f32_kernel_for, f64_kernel_for};
     use crate::simd::Level;
 
-    /// Against the definition, on integers, for which the order of a sum does not matter.
-    fn check<T: Float>(kernel: &Kernel<T>) {
-        let Kernel { rows, columns, .. } = *kernel;
-        let value = |i: usize| T::from_f64((i * 37 % 19) as f64 - 9.0);
+    fn value<T: Float>(i: usize) -> T {
+        T::from_f64((i * 37 % 19) as f64 - 9.0)
+    }
+
+    /// Some panels, and tiles of so many rows and columns, against the definition: on integers, for which the order of a sum does not
+    /// matter.
+    fn check<T: Float>(kernel: &Kernel<T>, [depth, count]: [usize; 2], tile: [usize; 3]) {
+        let (rows, [height, width, apart]) = (kernel.rows, tile);
         let cells: Vec<T> = (0..600).map(value).collect();
-        for (depth, count) in [0, 1, 7, 93].into_iter().flat_map(|d| [(d, 1), (d, kernel.panels())])
-        {
-            let list: Vec<_> = (0..depth).map(|k| k * 83 % 250).collect();
-            let a: Vec<T> = (0..depth * rows).map(|i| value(i + 5)).collect();
-            let starts: Vec<T> = (0..rows).map(|i| value(i + 3)).collect();
-            // Whole tiles that overlap, tiles that are cut off below and on the right.
-            for (height, width, apart) in
-                [(rows + 1, columns, columns - 3), (rows, 3, 5), (rows - 1, columns, columns)]
-            {
-                for from in [None, Some(&starts[..])] {
-                    let dims = [height, 2 + apart + columns];
-                    let before: Vec<T> = (0..dims[0] * dims[1]).map(|i| value(i + 11)).collect();
-                    let mut c = before.clone();
-                    let offsets = Offsets::new(&list);
-                    let factors =
-                        Rows { a: &a, offsets, cells: &cells, panels: (4, apart, count), from };
-                    let place = Place { row: 0, column: 2, columns: width, apart };
-                    kernel.tile_of_rows(factors, &mut MatrixMut::row_major(&mut c, dims), place);
-                    for (at, (&c, &before)) in c.iter().zip(&before).enumerate() {
-                        let (row, column) = (at / dims[1], at % dims[1]);
-                        let lane = |number: &usize| {
-                            (number * apart + 2..number * apart + 2 + width).contains(&column)
-                        };
-                        let expected = match (0..count).find(lane) {
-                            Some(_) if row < rows => {
-                                let cell = |k: usize| cells[4 + list[k] + column - 2];
-                                let sum: T = (0..depth).map(|k| a[k * rows + row] * cell(k)).sum();
-                                sum + from.map_or(T::ZERO, |from| from[row])
-                            }
-                            _ => before,
-                        };
-                        assert_eq!(
-                            c, expected,
-                            "{} at {row}, {column}, depth {depth}",
-                            kernel.name
-                        );
-                    }
-                }
+        let list: Vec<_> = (0..depth).map(|k| k * 83 % 250).collect();
+        let a: Vec<T> = (0..depth * rows).map(|i| value(i + 5)).collect();
+        let from: Vec<T> = (0..rows).map(|i| value(i + 3)).collect();
+        let dims = [height, 2 + apart + kernel.columns];
+        let before: Vec<T> = (0..dims[0] * dims[1]).map(|i| value(i + 11)).collect();
+        let mut c = before.clone();
+        let offsets = Offsets::new(&list);
+        let factors = Rows { a: &a, offsets, cells: &cells, first: 4, apart, count, from: &from };
+        let place = Place { row: 0, column: 2, columns: width, apart };
+        kernel.tile_of_rows(factors, &mut MatrixMut::row_major(&mut c, dims), place);
+        for (at, (&c, &before)) in c.iter().zip(&before).enumerate() {
+            let (row, column) = (at / dims[1], at % dims[1]);
+            let mut tiles = (0..count).map(|number| number * apart + 2);
+            let written = row < rows && tiles.any(|first| (first..first + width).contains(&column));
+            let product = |k: usize| a[k * rows + row] * cells[4 + list[k] + column - 2];
+            let expected = if written { from[row] + (0..depth).map(product).sum() } else { before };
+            assert_eq!(c, expected, "{} at {row}, {column}, {depth} steps", kernel.name);
+        }
+    }
+
+    fn check_all<T: Float>(kernel: &Kernel<T>) {
+        let Kernel { rows, columns, .. } = *kernel;
+        // Tiles that overlap, and that are cut off on the right and below.
+        for tile in [[rows + 1, columns, columns - 3], [rows, 3, 5], [rows - 1, columns, columns]] {
+            for (depth, count) in [(0, 1), (1, kernel.panels()), (7, 1), (93, kernel.panels())] {
+                check(kernel, [depth, count], tile);
             }
         }
     }
@@ -149,18 +142,17 @@ mod tests {
     #[test]
     fn every_kernel_multiplies_rows() {
         for level in Level::available() {
-            check(&f32_kernel_for(level));
-            check(&f64_kernel_for(level));
+            check_all(&f32_kernel_for(level));
+            check_all(&f64_kernel_for(level));
         }
     }
 
     #[test]
     #[should_panic(expected = "assertion failed")]
     fn rows_outside_their_memory_are_refused() {
-        let kernel = crate::gemm::kernel::portable::<f32>();
-        let offsets = Offsets::new(&[0, 3]);
-        let factors =
-            Rows { a: &[0.0; 8], offsets, cells: &[0.0; 10], panels: (0, 0, 1), from: None };
+        let (kernel, offsets) = (crate::gemm::kernel::portable::<f32>(), Offsets::new(&[0, 3]));
+        let (a, cells, from) = (&[0.0; 8], &[0.0; 10], &[0.0; 4]);
+        let factors = Rows { a, offsets, cells, first: 0, apart: 0, count: 1, from };
         let place = Place { row: 0, column: 0, columns: 8, apart: 0 };
         kernel.tile_of_rows(factors, &mut MatrixMut::row_major(&mut [0.0; 32], [4, 8]), place);
     }

@@ -143,7 +143,7 @@ macro_rules! kernel {
             unsafe fn run<const PANELS: usize, const LISTED: bool>(raw: &super::Raw<$type>) {
                 let &super::Raw { depth, mut a, mut b, b_strides, c, c_strides, add, .. } = raw;
                 let mut sums = [[[$zero(); $vectors]; PANELS]; $rows];
-                if LISTED && !raw.from.is_null() {
+                if LISTED {
                     for (i, sums) in sums.iter_mut().enumerate() {
                         // SAFETY: there is a value for each row.
                         *sums = [[$splat(unsafe { *raw.from.add(i) }); $vectors]; PANELS];
