@@ -219,7 +219,14 @@ pub(super) fn binary<T: Float>(op: Binary, out: &mut [T], walk: &Walk<2>, a: &[T
         Binary::Sub => zip(out, walk, a, b, |a, b| a - b),
         Binary::Mul => zip(out, walk, a, b, |a, b| a * b),
         Binary::Div => zip(out, walk, a, b, |a, b| a / b),
-        Binary::Pow => zip(out, walk, a, b, |a, b| a.powf(b)),
+        Binary::Pow => zip(
+            out,
+            walk,
+            a,
+            b,
+            #[inline(always)]
+            |a: T, b| a.powf(b),
+        ),
         // A comparison with NaN is false: the second test passes on a NaN on the left.
         Binary::Maximum => zip(out, walk, a, b, |a, b| if a > b || a.is_nan() { a } else { b }),
         Binary::Minimum => zip(out, walk, a, b, |a, b| if a < b || a.is_nan() { a } else { b }),
