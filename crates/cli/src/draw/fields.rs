@@ -7,10 +7,11 @@
 
 use super::{Result, escape, refuse};
 
-/// Pixels: a panel's side, the space between panels, and the lines of text under each.
+/// Pixels: a panel's side, the space between panels, the lines of text under each, and a letter in them.
 const SIDE: usize = 150;
 const GAP: usize = 22;
 const TEXT: usize = 38;
+const LETTER: usize = 6;
 const HEADER: usize = 52;
 const PER_ROW: usize = 6;
 /// More rectangles than this are no drawing.
@@ -33,7 +34,9 @@ pub fn fields_svg(title: &str, panels: &[Panel]) -> Result<String> {
         return refuse("a drawing of fields expects a field");
     };
     let columns = panels.len().min(PER_ROW);
-    let (across, down) = (SIDE + GAP, SIDE + TEXT + GAP);
+    let lines = panels.iter().flat_map(|panel| [&panel.name, &panel.caption]);
+    let longest = lines.map(|line| line.chars().count() * LETTER).max().unwrap_or(0);
+    let (across, down) = (SIDE.max(longest) + GAP, SIDE + TEXT + GAP);
     let width = (columns * across + GAP).max(title.chars().count() * 10 + 2 * GAP);
     let height = HEADER + panels.len().div_ceil(columns) * down;
     let mut parts = String::new();
@@ -110,6 +113,23 @@ mod tests {
             "{svg}"
         );
         assert!(svg.contains("conv &lt;1&gt;"));
+    }
+
+    /// Captions of dilated layers ran into each other, and over the edge.
+    #[test]
+    fn captions_stand_apart() {
+        let wide = |seen: &[usize]| Panel {
+            caption: "3 padding 1 dilation 8 → field 31".into(),
+            ..panel(seen)
+        };
+        let svg = fields_svg("t", &[wide(&[1]), wide(&[1])]).unwrap();
+        let places = svg.split("<text x=\"").skip(2).map(|text| text.split('"').next().unwrap());
+        let places: Vec<usize> = places.map(|x| x.parse().unwrap()).collect();
+        let text = 33 * LETTER;
+        assert_eq!(places[0], places[1], "two lines a panel");
+        assert!(places[2] >= places[0] + text, "{places:?}");
+        let width = svg.split("width=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(width.parse::<usize>().unwrap() >= places[2] + text, "{width}");
     }
 
     #[test]
