@@ -36,4 +36,4 @@ pub use receptive::{
 };
 pub use smooth::Smoothed;
 pub use summary::{Row, Summary, grouped};
-pub use train::{Evaluation, Loss, Step, Trainer, evaluate};
+pub use train::{Epoch, Evaluation, Loss, Step, Trainer, evaluate};

@@ -2,7 +2,8 @@
 //! keeps what has to be saved in one place.
 //!
 //! A [`Trainer`] owns what changes while training: optimizer, schedule position and seed, beside the network. An
-//! epoch is any iterator of batches, so data comes from wherever it comes from.
+//! epoch is any iterator of batches, so data comes from wherever it comes from. [`Trainer::fit`] is the loop over epochs
+//! for who wants nothing else between them; it returns the history.
 //!
 //! ```
 //! use striate_nn::{Init, Pass, Trainer, evaluate, layers::Linear, optim::Sgd};
@@ -27,11 +28,15 @@ use striate_tensor::{Error, ErrorKind, Float, Result, Tensor};
 
 use crate::checkpoint::{Checkpoint, State, expect_own_paths, load_state, state};
 use crate::optim::{Optimizer, OptimizerState, Progress, Rule};
-use crate::schedule::Schedule;
+use crate::schedule::{Plateau, Schedule};
 use crate::{Module, Pass, Smoothed};
 
 /// A loss of outputs `[batch, classes]` and labels `[batch]`, as a mean over the batch.
 pub type Loss<T> = fn(&Tensor<T>, &Tensor<i64>) -> Result<Tensor<T>>;
+
+/// The same, with what it may have captured.
+type BoxedLoss<'a, T> =
+    Box<dyn Fn(&Tensor<T>, &Tensor<i64>) -> Result<Tensor<T>> + Send + Sync + 'a>;
 
 /// Loss and hits over some samples.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -86,17 +91,30 @@ pub struct Step {
     pub so_far: Evaluation,
 }
 
+/// What is known after an epoch of [`Trainer::fit`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Epochs that have ended in the whole run.
+    pub number: u64,
+    /// The training samples, as they were classified while training.
+    pub train: Evaluation,
+    /// The validation samples after the epoch.
+    pub valid: Evaluation,
+    /// The learning rate of the last step.
+    pub lr: f64,
+}
+
 /// A network in training.
 pub struct Trainer<'a, T: Float = f32> {
     net: &'a dyn Module<T>,
     optimizer: Optimizer<T>,
     schedule: Schedule,
-    loss: Loss<T>,
+    loss: BoxedLoss<'a, T>,
     position: Position,
 }
 
 /// Where a run stands, besides its tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Position {
     seed: u64,
@@ -106,6 +124,7 @@ struct Position {
     begun: u64,
     so_far: Evaluation,
     smoothed: Smoothed,
+    plateau: Option<Plateau>,
 }
 
 impl<'a, T: Float> Trainer<'a, T> {
@@ -120,7 +139,7 @@ impl<'a, T: Float> Trainer<'a, T> {
             net,
             optimizer,
             schedule: Schedule::Constant,
-            loss: Tensor::cross_entropy,
+            loss: Box::new(Tensor::cross_entropy),
             position: Position { seed, ..Position::default() },
         }
     }
@@ -130,9 +149,33 @@ impl<'a, T: Float> Trainer<'a, T> {
         Trainer { schedule: schedule.into(), ..self }
     }
 
-    /// The same with another loss.
-    pub fn loss(self, loss: Loss<T>) -> Self {
-        Trainer { loss, ..self }
+    /// The same with rates that fall, on top of the schedule, when the values that [`Trainer::observe`] is told do not
+    /// become better.
+    pub fn plateau(mut self, plateau: Plateau) -> Self {
+        self.position.plateau = Some(plateau);
+        self
+    }
+
+    /// The same with another loss, of outputs `[batch, classes]` and labels `[batch]` as a mean over the batch, which may
+    /// capture what it needs:
+    ///
+    /// ```
+    /// use striate_nn::{Init, Trainer, layers::Linear, optim::Sgd};
+    /// use striate_tensor::{Device, Tensor, ops::CrossEntropy};
+    ///
+    /// let rare = Tensor::from_vec(vec![1.0f32, 10.0], [2], &Device::cpu())?;
+    /// let options = CrossEntropy { class_weights: Some(rare), ..CrossEntropy::default() };
+    /// let net = Linear::new(&Init::seed(1), 2, 2)?;
+    /// let trainer = Trainer::new(&net, Sgd::new(0.1), 1)
+    ///     .loss(|logits, labels| logits.cross_entropy_with(labels, &options));
+    /// # let _ = trainer;
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
+    pub fn loss(
+        self,
+        loss: impl Fn(&Tensor<T>, &Tensor<i64>) -> Result<Tensor<T>> + Send + Sync + 'a,
+    ) -> Self {
+        Trainer { loss: Box::new(loss), ..self }
     }
 
     /// How many epochs have ended.
@@ -168,7 +211,9 @@ impl<'a, T: Float> Trainer<'a, T> {
         (inputs, labels): (&Tensor<T>, &Tensor<i64>),
         so_far: &mut Evaluation,
     ) -> Result<Step> {
-        self.optimizer.set(self.schedule.at(self.position.step as usize));
+        let mut settings = self.schedule.at(self.position.step as usize);
+        settings.factor *= self.position.plateau.as_ref().map_or(1.0, |p| p.settings().factor);
+        self.optimizer.set(settings);
         let step = self.attempt((inputs, labels), so_far)?;
         if !step.loss.is_finite() {
             return Err(Error::new(
@@ -241,6 +286,56 @@ impl<'a, T: Float> Trainer<'a, T> {
         Ok(so_far)
     }
 
+    /// Tells the run's [`Plateau`], if it has one, what it watches: once an epoch, such as the validation loss.
+    pub fn observe(&mut self, value: f64) {
+        if let Some(plateau) = &mut self.position.plateau {
+            plateau.observe(value);
+        }
+    }
+
+    /// Trains until `epochs` have ended in the whole run, over the batches that `train` gives for each, counted from 0.
+    /// After each, the network is evaluated on the batches of `valid`, and their loss [observed](Trainer::observe);
+    /// `on_epoch` is called then, and `false` ends the training. Returns what was known after each epoch.
+    ///
+    /// ```
+    /// # use striate_nn::{Init, Trainer, layers::Linear, optim::Sgd};
+    /// # use striate_tensor::{Device, Error, Tensor};
+    /// # let device = Device::cpu();
+    /// # let images = Tensor::from_vec(vec![1.0f32, 0.0, 0.0, 1.0], [2, 2], &device)?;
+    /// # let labels = Tensor::from_vec(vec![0, 1], [2], &device)?;
+    /// # let batches = || [Ok::<_, Error>((images.clone(), labels.clone()))];
+    /// # let net = Linear::new(&Init::seed(1), 2, 2)?;
+    /// let mut trainer = Trainer::new(&net, Sgd::new(0.5), 1);
+    /// let history = trainer.fit(20, |_| batches(), batches, |epoch| epoch.valid.loss() > 0.3)?;
+    /// assert!(history.len() < 20 && history.last().unwrap().valid.accuracy() == 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn fit<E: Into<Error>, B, V>(
+        &mut self,
+        epochs: u64,
+        mut train: impl FnMut(u64) -> B,
+        mut valid: impl FnMut() -> V,
+        mut on_epoch: impl FnMut(&Epoch) -> bool,
+    ) -> Result<Vec<Epoch>>
+    where
+        B: IntoIterator<Item = Result<(Tensor<T>, Tensor<i64>), E>>,
+        V: IntoIterator<Item = Result<(Tensor<T>, Tensor<i64>), E>>,
+    {
+        let mut history = Vec::new();
+        while self.epochs() < epochs {
+            let left = train(self.epochs()).into_iter().skip(self.begun() as usize);
+            let train = self.epoch(left, |_| true)?;
+            let valid = evaluate(self.net, &self.loss, valid())?;
+            self.observe(valid.loss());
+            let epoch = Epoch { number: self.epochs(), train, valid, lr: self.lr() };
+            history.push(epoch);
+            if !on_epoch(&epoch) {
+                break;
+            }
+        }
+        Ok(history)
+    }
+
     /// Everything that the run needs to go on to the same bits.
     pub fn checkpoint(&self) -> Result<Checkpoint<T>> {
         expect_own_paths(&self.net.parameters())?;
@@ -265,7 +360,7 @@ impl<'a, T: Float> Trainer<'a, T> {
             let stripped = named.filter_map(|(name, t)| Some((name.strip_prefix(prefix)?, t)));
             stripped.map(|(name, t)| (name.to_owned(), t.clone())).collect()
         };
-        let position = parse(checkpoint, POSITION)?;
+        let position: Position = parse(checkpoint, POSITION)?;
         let progress: Progress = parse(checkpoint, PROGRESS)?;
         let known = |name: &String| name.starts_with(MODEL) || name.starts_with(OPTIMIZER);
         if let Some(stranger) = checkpoint.tensors.keys().find(|name| !known(name)) {
@@ -279,7 +374,9 @@ impl<'a, T: Float> Trainer<'a, T> {
             load_state(self.net, &before)?;
             Err(error)
         })?;
-        self.position = position;
+        // A plateau goes on where it stood; one that the stopped run did not have begins here.
+        let begins = self.position.plateau.take();
+        self.position = Position { plateau: position.plateau.clone().or(begins), ..position };
         Ok(())
     }
 }
@@ -308,7 +405,7 @@ fn parse<T: Float, V: serde::de::DeserializeOwned>(
 /// Loss and accuracy of `net` over `batches`, as in use: no dropout, running moments, no gradients.
 pub fn evaluate<T: Float, E: Into<Error>>(
     net: &dyn Module<T>,
-    loss: Loss<T>,
+    loss: impl Fn(&Tensor<T>, &Tensor<i64>) -> Result<Tensor<T>>,
     batches: impl IntoIterator<Item = Result<(Tensor<T>, Tensor<i64>), E>>,
 ) -> Result<Evaluation> {
     let mut total = Evaluation::default();

@@ -2,8 +2,9 @@
 
 use striate_nn::layers::*;
 use striate_nn::optim::{Adam, Sgd};
-use striate_nn::schedule::OneCycle;
-use striate_nn::{Checkpoint, Init, Module, Trainer, load_state, state};
+use striate_nn::schedule::{Goal, OneCycle, Plateau, Threshold};
+use striate_nn::{Checkpoint, Epoch, Init, Module, Pass, Trainer, evaluate, load_state, state};
+use striate_tensor::ops::CrossEntropy;
 use striate_tensor::random::{Key, Purpose};
 use striate_tensor::{ConvSpec, Device, ErrorKind, Result, Tensor};
 
@@ -94,6 +95,64 @@ fn an_epoch_that_is_stopped_does_not_count() -> Result<()> {
     assert_eq!((continued.epochs(), continued.begun(), continued.steps()), (1, 0, 4));
     assert_eq!(continued.smoothed_loss(), uninterrupted.smoothed_loss());
     assert_eq!(values(&other)?, values(&whole)?);
+    Ok(())
+}
+
+#[test]
+fn a_fit_is_its_epochs_and_continues_with_the_plateau_where_it_stood() -> Result<()> {
+    fn fresh(net: &Sequential) -> Trainer<'_> {
+        // No epoch counts as better than the first, so that the rate is halved after each other one.
+        let plateau = Plateau::new(Goal::Min).factor(0.5).patience(0);
+        trainer(net).plateau(plateau.threshold(Threshold::Absolute(1e3)))
+    }
+    fn fit(run: &mut Trainer, epochs: u64) -> Result<Vec<Epoch>> {
+        run.fit(epochs, batches, || batches(9), |_| true)
+    }
+    let whole = net(1)?;
+    let mut run = fresh(&whole);
+    let history = fit(&mut run, 4)?;
+    assert_eq!(history.iter().map(|epoch| epoch.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(history[3].valid, evaluate(&whole, Tensor::cross_entropy, batches(9))?);
+    for (epoch, halvings) in history.iter().zip([0, 0, 1, 2]) {
+        let scheduled = OneCycle::fastai(16).at(4 * epoch.number as usize - 1).factor * 0.01;
+        assert_eq!(epoch.lr, scheduled * 0.5f64.powi(halvings));
+    }
+
+    // Stopped within the third epoch and restored into another run.
+    let first = net(1)?;
+    let mut run = fresh(&first);
+    assert_eq!(fit(&mut run, 2)?, history[..2]);
+    run.epoch(batches(2), |step| step.number < 10)?;
+    let second = net(99)?;
+    let mut continued = fresh(&second);
+    continued.restore(&run.checkpoint()?)?;
+    assert_eq!(fit(&mut continued, 4)?, history[2..]);
+    assert_eq!(values(&second)?, values(&whole)?);
+    Ok(())
+}
+
+#[test]
+fn a_fit_ends_when_told() -> Result<()> {
+    let net = net(1)?;
+    let history = trainer(&net).fit(9, batches, || batches(9), |epoch| epoch.number < 2)?;
+    assert_eq!(history.len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_loss_may_capture_class_weights() -> Result<()> {
+    let weights = Tensor::from_vec(vec![0.0f32, 0.0, 1.0], [3], &Device::cpu())?;
+    let options = CrossEntropy { class_weights: Some(weights), ..CrossEntropy::default() };
+    let net = net(1)?;
+    let mut run = Trainer::new(&net, Adam::new(0.05), 1)
+        .loss(|logits, labels| logits.cross_entropy_with(labels, &options));
+    for epoch in 0..20 {
+        run.epoch(batches(epoch), |_| true)?;
+    }
+    // Only the last class counts, so that it is what the network says of everything.
+    let (inputs, _) = batches(0).remove(0)?;
+    let predicted = net.forward(&inputs, &Pass::evaluate())?.argmax(1, false)?.to_vec()?;
+    assert_eq!(predicted, [2; 6]);
     Ok(())
 }
 
