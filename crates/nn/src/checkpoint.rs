@@ -127,7 +127,7 @@ impl<T: Float> Checkpoint<T> {
         serialize(views, Some(texts)).map_err(unreadable)
     }
 
-    /// Reads a file's bytes; f32, f64, i64 and u8 entries are converted.
+    /// Reads a file's bytes; f16, bf16, f32, f64, i64 and u8 entries are converted.
     pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
         let texts = header.metadata().clone().unwrap_or_default();
@@ -138,10 +138,15 @@ impl<T: Float> Checkpoint<T> {
             let values: Vec<T> = match view.dtype() {
                 Dtype::F32 => numbers(data, |b| f32::from_le_bytes(b).into()),
                 Dtype::F64 => numbers(data, f64::from_le_bytes),
+                Dtype::F16 => numbers(data, |b| half(u16::from_le_bytes(b))),
+                Dtype::BF16 => {
+                    numbers(data, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16).into())
+                }
                 Dtype::I64 => numbers(data, |b| i64::from_le_bytes(b) as f64),
                 Dtype::U8 => numbers(data, |[byte]: [u8; 1]| byte.into()),
                 other => {
-                    let message = format!("expected f32, f64, i64 or u8 in {name}, got {other:?}");
+                    let known = "f16, bf16, f32, f64, i64 or u8";
+                    let message = format!("expected {known} in {name}, got {other:?}");
                     return Err(unreadable(message));
                 }
             };
@@ -172,6 +177,19 @@ fn unreadable(error: impl ToString) -> Error {
 
 fn bytes<T: Copy, const N: usize>(values: &[T], f: impl Fn(T) -> [u8; N]) -> Vec<u8> {
     values.iter().flat_map(|&value| f(value)).collect()
+}
+
+/// A number of 16 bits as IEEE 754 has it: sign, five bits of exponent, ten of fraction.
+fn half(bits: u16) -> f64 {
+    let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 0x1f, bits & 0x3ff);
+    let fraction = f64::from(fraction) / 1024.0;
+    let magnitude = match exponent {
+        0 => fraction * 2f64.powi(-14),
+        0x1f if fraction == 0.0 => f64::INFINITY,
+        0x1f => f64::NAN,
+        _ => (1.0 + fraction) * 2f64.powi(i32::from(exponent) - 15),
+    };
+    if sign == 1 { -magnitude } else { magnitude }
 }
 
 fn numbers<T: Float, const N: usize>(data: &[u8], f: impl Fn([u8; N]) -> f64) -> Vec<T> {

@@ -66,10 +66,51 @@ fn what_cannot_be_read_is_named() {
     assert!(load().to_string().starts_with(&format!("load: {}: ", path.display())));
     fs::write(&path, b"PK\x03\x04 not a safetensors file").unwrap();
     assert!(load().to_string().starts_with(&format!("load: {}: ", path.display())));
-    let view = TensorView::new(Dtype::F16, vec![2], &[0; 4]).unwrap();
-    let half = serialize([("fc.weight", view)], None::<HashMap<_, _>>).unwrap();
-    let error = Checkpoint::<f32>::from_bytes(&half, &Device::cpu()).unwrap_err();
-    assert_eq!(error.to_string(), "checkpoint: expected f32, f64, i64 or u8 in fc.weight, got F16");
+    let error = read::<f32>(Dtype::U16, &[0; 4]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "checkpoint: expected f16, bf16, f32, f64, i64 or u8 in fc.weight, got U16"
+    );
+}
+
+/// The one tensor of a file, of two numbers or more.
+fn read<T: Float>(dtype: Dtype, data: &[u8]) -> Result<Vec<T>> {
+    let view = TensorView::new(dtype, vec![data.len() * 8 / dtype.bitsize()], data).unwrap();
+    let bytes = serialize([("fc.weight", view)], None::<HashMap<_, _>>).unwrap();
+    Checkpoint::from_bytes(&bytes, &Device::cpu())?.tensors["fc.weight"].to_vec()
+}
+
+#[test]
+fn half_precision_is_read_in_both_of_its_forms() -> Result<()> {
+    let every: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+    // Every number of 16 bits, against numpy's values of nine and sums of all.
+    let halves = read::<f64>(Dtype::F16, &every)?;
+    let expected = [
+        (0x3c00, 1.0),
+        (0xc000, -2.0),
+        (0x0001, 5.960464477539063e-8),
+        (0x03ff, 6.097555160522461e-5),
+        (0x0400, 6.103515625e-5),
+        (0x7bff, 65504.0),
+        (0x3555, 0.333251953125),
+        (0x7c00, f64::INFINITY),
+        (0xfc00, f64::NEG_INFINITY),
+    ];
+    for (bits, value) in expected {
+        assert_eq!(halves[bits], value, "{bits:#x}");
+    }
+    assert_eq!(halves.iter().filter(|half| half.is_nan()).count(), 2046);
+    let finite: Vec<f64> = halves.into_iter().filter(|half| half.is_finite()).collect();
+    assert_eq!(finite.len(), 63488);
+    assert_eq!(finite.iter().map(|half| half.abs()).sum::<f64>(), 201261055.875);
+
+    // The other form is the upper half of a number of 32 bits.
+    let upper = read::<f32>(Dtype::BF16, &every)?;
+    for (bits, value) in upper.into_iter().enumerate() {
+        let expected = f32::from_bits((bits as u32) << 16);
+        assert!(value == expected || value.is_nan() && expected.is_nan(), "{bits:#x}: {value}");
+    }
+    Ok(())
 }
 
 #[test]

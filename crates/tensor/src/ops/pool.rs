@@ -20,6 +20,9 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The mean of each window over the last `N` axes of `[batch, channels, sizes..]`.
+    ///
+    /// One rule holds for every `N`: a kernel may be larger than the input if the padding makes up for it. PyTorch says so,
+    /// too, in one and two dimensions, but refuses it in three.
     pub fn avg_pool<const N: usize>(&self, spec: &PoolSpec<N>) -> Result<Self> {
         self.average_over::<N>("avg_pool", PoolShape::sliding(spec, self.shape()))
     }
