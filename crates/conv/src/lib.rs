@@ -34,6 +34,7 @@ pub mod gemm;
 mod geometry;
 pub mod pool;
 pub mod roofline;
+mod routines;
 pub mod simd;
 pub mod unfold;
 

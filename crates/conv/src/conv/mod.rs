@@ -17,6 +17,7 @@
 //! The gradients are written for the shape that the forward pass had: input cells that no window
 //! covers get a gradient of zero.
 
+pub(crate) mod compute;
 mod direct;
 mod im2col;
 mod indirect;
@@ -177,16 +178,7 @@ pub fn forward_by<T: Float>(
     if let Some(bias) = bias {
         assert_eq!(bias.len(), shape.out_channels, "bias of {shape:?}");
     }
-    if output.is_empty() {
-        return;
-    }
-    match algorithm {
-        Algorithm::Im2col => im2col::forward(shape, input, weight, bias, output),
-        Algorithm::Indirect => indirect::forward(shape, input, weight, bias, output),
-        Algorithm::Rows => rows::forward(shape, input, weight, bias, output),
-        Algorithm::Direct => direct::forward(shape, input, weight, bias, output),
-        Algorithm::Winograd => winograd::forward(shape, input, weight, bias, output),
-    }
+    (T::routines().forward)(algorithm, shape, [input, weight], bias, output);
 }
 
 /// The gradient of the input, `[batch, in_channels, *input]`; also the transposed convolution.
@@ -214,25 +206,7 @@ pub fn input_gradient_by<T: Float>(
     grad_input: &mut [T],
 ) {
     check((algorithm, Operation::InputGradient), shape, [grad_input, weight, grad_output]);
-    if grad_input.is_empty() {
-        return;
-    }
-    match (algorithm, shape.flipped()) {
-        (Algorithm::Indirect, _) => {
-            indirect::input_gradient(shape, grad_output, weight, grad_input);
-        }
-        (Algorithm::Direct, _) => direct::input_gradient(shape, grad_output, weight, grad_input),
-        (Algorithm::Rows, Some(flipped)) => {
-            rows::input_gradient(&flipped, grad_output, weight, grad_input);
-        }
-        (Algorithm::Winograd, Some(flipped)) => {
-            winograd::input_gradient(&flipped, grad_output, weight, grad_input)
-        }
-        (_, Some(flipped)) if !is_sparse(shape) => {
-            im2col::convolve_flipped(&flipped, grad_output, weight, grad_input);
-        }
-        _ => im2col::input_gradient(shape, grad_output, weight, grad_input),
-    }
+    (T::routines().input_gradient)(algorithm, shape, [grad_output, weight], grad_input);
 }
 
 /// The gradient of the weight, `[out_channels, in_channels / groups, *kernel]`, summed over the batch.
@@ -260,16 +234,7 @@ pub fn weight_gradient_by<T: Float>(
     grad_weight: &mut [T],
 ) {
     check((algorithm, Operation::WeightGradient), shape, [input, grad_weight, grad_output]);
-    if input.is_empty() {
-        return grad_weight.fill(T::ZERO);
-    }
-    match algorithm {
-        Algorithm::Im2col => im2col::weight_gradient(shape, input, grad_output, grad_weight),
-        Algorithm::Rows => unreachable!("rows have no weight gradient"),
-        Algorithm::Indirect => indirect::weight_gradient(shape, input, grad_output, grad_weight),
-        Algorithm::Direct => direct::weight_gradient(shape, input, grad_output, grad_weight),
-        Algorithm::Winograd => winograd::weight_gradient(shape, input, grad_output, grad_weight),
-    }
+    (T::routines().weight_gradient)(algorithm, shape, [input, grad_output], grad_weight);
 }
 
 /// Whether most products of the flipped kernel would be with padding.

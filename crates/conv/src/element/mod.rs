@@ -13,6 +13,7 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssi
 
 use crate::gemm::RawGemm;
 use crate::gemm::kernel::{self, Kernel};
+use crate::routines::{self, Routines};
 
 mod sealed {
     /// Known only here, so that no other type can become an element.
@@ -175,6 +176,10 @@ pub trait Float:
     /// The microkernel of matrix products on this processor, for [`gemm`](crate::gemm) alone.
     #[doc(hidden)]
     fn kernel() -> &'static Kernel<Self>;
+
+    /// What this crate computes with this type, compiled in this crate.
+    #[doc(hidden)]
+    fn routines() -> &'static Routines<Self>;
 }
 
 /// The methods that the primitive type has under the same name, each forwarded to it.
@@ -188,7 +193,7 @@ macro_rules! forward {
 }
 
 macro_rules! float {
-    ($type:ident, $gemm:ident, $kernel:ident, $precision:ident: $exp:path, $pow:path) => {
+    ($type:ident, $gemm:ident, $kernel:ident, $routines:ident, $precision:ident: $exp:path, $pow:path) => {
         impl Float for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -202,6 +207,10 @@ macro_rules! float {
 
             fn kernel() -> &'static Kernel<Self> {
                 kernel::$kernel()
+            }
+
+            fn routines() -> &'static Routines<Self> {
+                &routines::$routines
             }
 
             #[inline]
@@ -257,5 +266,5 @@ macro_rules! float {
     };
 }
 
-float!(f32, sgemm, f32_kernel, Single: math::exp_single, math::pow_single);
-float!(f64, dgemm, f64_kernel, Double: math::exp::<math::Double>, math::pow);
+float!(f32, sgemm, f32_kernel, SINGLE, Single: math::exp_single, math::pow_single);
+float!(f64, dgemm, f64_kernel, DOUBLE, Double: math::exp::<math::Double>, math::pow);

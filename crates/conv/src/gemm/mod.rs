@@ -61,6 +61,11 @@ const SMALLEST_TILE: usize = 96;
 /// # Panics
 /// If the inner dimensions differ or `c` is not the size of the product.
 pub fn gemm<T: Float>(a: Matrix<'_, T>, b: Matrix<'_, T>, update: Update, c: &mut [T]) {
+    (T::routines().gemm)(a, b, update, c);
+}
+
+/// See [`gemm`].
+pub(crate) fn by_tiles<T: Float>(a: Matrix<'_, T>, b: Matrix<'_, T>, update: Update, c: &mut [T]) {
     let ([m, k], [_, n]) = (a.dims(), b.dims());
     let mut c = MatrixMut::row_major(c, [m, n]);
     if m.saturating_mul(n).saturating_mul(k) < SERIAL_BELOW {

@@ -24,6 +24,11 @@ use crate::geometry::{Cells, PoolShape, Windows};
 /// If a slice is not as long as the shape says.
 pub fn average_forward<T: Float>(shape: &PoolShape, input: &[T], output: &mut [T]) {
     check_lengths(shape, input.len(), output.len());
+    (T::routines().average_forward)(shape, input, output);
+}
+
+/// See [`average_forward`].
+pub(crate) fn average<T: Float>(shape: &PoolShape, input: &[T], output: &mut [T]) {
     if output.is_empty() {
         return;
     }
@@ -55,6 +60,11 @@ pub fn average_forward<T: Float>(shape: &PoolShape, input: &[T], output: &mut [T
 /// As [`average_forward`].
 pub fn average_backward<T: Float>(shape: &PoolShape, grad_output: &[T], grad_input: &mut [T]) {
     check_lengths(shape, grad_input.len(), grad_output.len());
+    (T::routines().average_backward)(shape, grad_output, grad_input);
+}
+
+/// See [`average_backward`].
+pub(crate) fn share<T: Float>(shape: &PoolShape, grad_output: &[T], grad_input: &mut [T]) {
     if grad_output.is_empty() {
         return;
     }

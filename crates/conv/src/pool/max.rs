@@ -33,6 +33,16 @@ pub fn max_forward<T: Float>(
 ) {
     check_lengths(shape, input.len(), output.len());
     assert_eq!(indices.len(), output.len(), "indices of {shape:?}");
+    (T::routines().max_forward)(shape, input, output, indices);
+}
+
+/// See [`max_forward`].
+pub(crate) fn find<T: Float>(
+    shape: &PoolShape,
+    input: &[T],
+    output: &mut [T],
+    indices: &mut [i64],
+) {
     if output.is_empty() {
         return;
     }
@@ -70,6 +80,16 @@ pub fn max_backward<T: Float>(
 ) {
     check_lengths(shape, grad_input.len(), grad_output.len());
     assert_eq!(indices.len(), grad_output.len(), "indices of {shape:?}");
+    (T::routines().max_backward)(shape, grad_output, indices, grad_input);
+}
+
+/// See [`max_backward`].
+pub(crate) fn send_back<T: Float>(
+    shape: &PoolShape,
+    grad_output: &[T],
+    indices: &[i64],
+    grad_input: &mut [T],
+) {
     if grad_output.is_empty() {
         return;
     }

@@ -5,8 +5,8 @@
 //! see input cells only. Halving (2x2 windows side by side), which is most of the pooling there is,
 //! has a loop of its own.
 
-mod average;
-mod max;
+pub(crate) mod average;
+pub(crate) mod max;
 
 use crate::geometry::{Cells, PoolShape, PoolSpec, Windows};
 pub use average::{average_backward, average_forward};

@@ -35,6 +35,11 @@ pub(crate) use staged::Staged;
 /// If `input` is not [`ConvShape::input_len`] elements or `columns` not [`columns_len`].
 pub fn unfold<T: Float>(shape: &ConvShape, input: &[T], columns: &mut [T]) {
     check_lengths(shape, input.len(), columns.len());
+    (T::routines().unfold)(shape, input, columns);
+}
+
+/// See [`unfold`].
+pub(crate) fn gather<T: Float>(shape: &ConvShape, input: &[T], columns: &mut [T]) {
     let Some([plane, column]) = channel_lens(shape) else {
         return;
     };
@@ -53,6 +58,11 @@ pub fn unfold<T: Float>(shape: &ConvShape, input: &[T], columns: &mut [T]) {
 /// As [`unfold`].
 pub fn fold<T: Float>(shape: &ConvShape, columns: &[T], input: &mut [T]) {
     check_lengths(shape, input.len(), columns.len());
+    (T::routines().fold)(shape, columns, input);
+}
+
+/// See [`fold`].
+pub(crate) fn scatter<T: Float>(shape: &ConvShape, columns: &[T], input: &mut [T]) {
     let Some([plane, column]) = channel_lens(shape) else {
         return;
     };
