@@ -97,8 +97,8 @@ impl Summary {
     }
 
     /// The most bytes that the tensors of a training step on `batch` samples hold at once, found by taking two steps without
-    /// computing anything: parameters, what the forward pass keeps, gradients, and the optimizer's state, each rounded
-    /// up as the processor's pool rounds it. What a kernel needs while it runs comes on top.
+    /// computing anything: parameters, what the forward pass keeps, gradients, the optimizer's state, and what this processor's
+    /// convolutions hold for the length of a call, each rounded up as the pool rounds it. What is made to fit the caches comes on top.
     ///
     /// `module` gives up its values: its parameters move to the device that has none. Its output is taken for logits.
     pub fn training_bytes<T: Float>(

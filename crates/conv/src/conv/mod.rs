@@ -22,6 +22,7 @@ mod direct;
 mod im2col;
 mod indirect;
 mod rows;
+mod scratch;
 mod winograd;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,7 @@ use rayon::prelude::*;
 use crate::buffer::Buffer;
 use crate::element::Float;
 use crate::geometry::ConvShape;
+pub use scratch::scratch;
 
 /// Tasks to aim for where the batch alone does not keep the cores of a workstation evenly busy.
 const TASKS: usize = 16;

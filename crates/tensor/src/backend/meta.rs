@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use striate_conv::conv::Operation;
+use striate_conv::conv::{Operation, scratch};
 use striate_conv::{Buffer, ConvShape, PoolShape, buffer, unfold};
 
 use super::{
@@ -32,7 +32,7 @@ impl Ledger {
         self.macs.load(Relaxed)
     }
 
-    /// Bytes that living tensors would hold, each rounded up as the processor's pool rounds them.
+    /// Bytes that living tensors would hold, and convolutions while they run, each rounded up as the processor's pool rounds them.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }
@@ -91,10 +91,19 @@ impl Meta {
         Ok(Storage::new(len, Share { bytes, ledger }))
     }
 
-    fn count_convolution(&self, operation: Operation, shape: &ConvShape) {
+    /// A convolution's result of `len` elements, and what the processor's kernels hold beside it.
+    fn convolved<T: Float>(
+        &self,
+        operation: Operation,
+        shape: &ConvShape,
+        len: usize,
+    ) -> Result<Storage<T>> {
         self.count(shape.macs());
+        let result = self.sized(len)?;
+        drop(self.sized::<T>(scratch::<T>(operation, shape))?);
         let convolutions = self.ledger.convolutions.lock();
         convolutions.unwrap_or_else(PoisonError::into_inner).push((operation, *shape));
+        Ok(result)
     }
 
     fn count(&self, macs: u64) {
@@ -205,8 +214,7 @@ impl<T: Float> Kernels<T> for Meta {
         _: &Storage<T>,
         _: Option<&Storage<T>>,
     ) -> Result<Storage<T>> {
-        self.count_convolution(Operation::Forward, shape);
-        self.sized(shape.output_len())
+        self.convolved(Operation::Forward, shape, shape.output_len())
     }
 
     fn conv_input_gradient(
@@ -215,8 +223,7 @@ impl<T: Float> Kernels<T> for Meta {
         _: &Storage<T>,
         _: &Storage<T>,
     ) -> Result<Storage<T>> {
-        self.count_convolution(Operation::InputGradient, shape);
-        self.sized(shape.input_len())
+        self.convolved(Operation::InputGradient, shape, shape.input_len())
     }
 
     fn conv_weight_gradient(
@@ -225,8 +232,7 @@ impl<T: Float> Kernels<T> for Meta {
         _: &Storage<T>,
         _: &Storage<T>,
     ) -> Result<Storage<T>> {
-        self.count_convolution(Operation::WeightGradient, shape);
-        self.sized(shape.weight_len())
+        self.convolved(Operation::WeightGradient, shape, shape.weight_len())
     }
 
     fn max_pool(&self, shape: &PoolShape, _: &Storage<T>) -> Result<(Storage<T>, Storage<i64>)> {

@@ -18,7 +18,7 @@ use crate::gemm::{Matrix, MatrixMut, Packed, Tile, Update, even, multiply};
 use crate::geometry::ConvShape;
 use crate::unfold::{Patches, Windows};
 pub(super) use input_gradient::{convolve_flipped, input_gradient};
-pub(super) use weight_gradient::weight_gradient;
+pub(super) use weight_gradient::{partial_len, weight_gradient};
 
 /// Bytes of columns for a tile: they, the weights and the product share a core's second-level cache.
 const COLUMN_BYTES: usize = 384 << 10;

@@ -19,6 +19,33 @@ use crate::unfold::Taps;
 /// Bytes that the chunks' sums may take.
 const PARTIAL_BYTES: usize = 64 << 20;
 
+/// How the sum is cut.
+struct Cuts {
+    /// Outputs of a tile, and tiles of an image.
+    tile: usize,
+    tiles: usize,
+    /// Tiles of all images, and how many are summed in a chunk.
+    items: usize,
+    chunk: usize,
+    chunks: usize,
+}
+
+impl Cuts {
+    fn new<T: Float>(shape: &ConvShape, group: &Group<'_>) -> Self {
+        let tile = group.tile::<T>(group.in_channels);
+        let tiles = group.output.div_ceil(tile);
+        let items = shape.batch * tiles;
+        let affordable = PARTIAL_BYTES / (shape.weight_len() * size_of::<T>());
+        let chunk = items.div_ceil(affordable.clamp(1, TASKS));
+        Self { tile, tiles, items, chunk, chunks: items.div_ceil(chunk) }
+    }
+}
+
+/// Elements of the sums of all chunks but the first, which is the result.
+pub(crate) fn partial_len<T: Float>(shape: &ConvShape) -> usize {
+    (Cuts::new::<T>(shape, &Group::of(shape)).chunks - 1) * shape.weight_len()
+}
+
 /// See [`crate::conv::weight_gradient`].
 pub(crate) fn weight_gradient<T: Float>(
     shape: &ConvShape,
@@ -27,12 +54,7 @@ pub(crate) fn weight_gradient<T: Float>(
     grad_weight: &mut [T],
 ) {
     let group = Group::of(shape);
-    let tile = group.tile::<T>(group.in_channels);
-    let tiles = group.output.div_ceil(tile);
-    let items = shape.batch * tiles;
-    let affordable = PARTIAL_BYTES / size_of_val(grad_weight);
-    let chunk = items.div_ceil(affordable.clamp(1, TASKS));
-    let chunks = items.div_ceil(chunk);
+    let Cuts { tile, tiles, items, chunk, chunks } = Cuts::new::<T>(shape, &group);
     let block = group.in_channels.div_ceil(TASKS.div_ceil(chunks * group.groups));
 
     let mut partial = Buffer::for_overwrite((chunks - 1) * grad_weight.len());

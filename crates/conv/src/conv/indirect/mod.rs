@@ -23,7 +23,7 @@ mod weight_gradient;
 use std::ops::Range;
 
 use self::convolve::{Weights, convolve};
-pub(super) use self::weight_gradient::weight_gradient;
+pub(super) use self::weight_gradient::{sums_len, weight_gradient};
 use super::{Operation, TASKS, padded};
 use crate::element::Float;
 use crate::gemm::MatrixMut;

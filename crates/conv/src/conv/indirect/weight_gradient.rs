@@ -31,6 +31,37 @@ struct Sums<'a, T> {
     rows: usize,
 }
 
+/// How the sums are cut.
+struct Chunks {
+    cut: Cuts,
+    /// Elements of the sums of a group.
+    group_len: usize,
+    /// Pieces of all images, and how many are summed in a chunk.
+    pieces: usize,
+    chunk: usize,
+    chunks: usize,
+}
+
+impl Chunks {
+    fn new<T: Float>(shape: &ConvShape) -> Self {
+        let ([depth, height, width], groups) = (shape.output, shape.spec.groups);
+        let rows = shape.weight_len() / shape.out_channels + TURN;
+        let outputs = shape.out_channels / groups;
+        let cut = Cuts::new::<T>(shape, [depth * height, width]);
+        let group_len = panels::<T>(outputs).map(|(_, width)| rows * width).sum::<usize>();
+        let pieces = shape.batch.div_ceil(cut.images) * (depth * height).div_ceil(cut.rows);
+        let affordable = PARTIAL_BYTES / (groups * group_len * size_of::<T>());
+        let chunk = pieces.div_ceil(affordable.clamp(1, TASKS));
+        Self { cut, group_len, pieces, chunk, chunks: pieces.div_ceil(chunk) }
+    }
+}
+
+/// Elements of the sums of all chunks.
+pub(in crate::conv) fn sums_len<T: Float>(shape: &ConvShape) -> usize {
+    let Chunks { group_len, chunks, .. } = Chunks::new::<T>(shape);
+    chunks * shape.spec.groups * group_len
+}
+
 /// Some windows of some images, or of one group of one image.
 struct Piece {
     images: Range<usize>,
@@ -44,16 +75,10 @@ pub(in crate::conv) fn weight_gradient<T: Float>(
     grad_output: &[T],
     grad_weight: &mut [T],
 ) {
-    let ([depth, height, width], groups) = (shape.output, shape.spec.groups);
-    let outputs = shape.out_channels / groups;
-    let columns = grad_weight.len() / shape.out_channels;
-    let cut = Cuts::new::<T>(shape, [depth * height, width]);
+    let groups = shape.spec.groups;
+    let [outputs, columns] = [shape.out_channels / groups, grad_weight.len() / shape.out_channels];
+    let Chunks { cut, group_len, pieces, chunk, chunks } = Chunks::new::<T>(shape);
     let sums = Sums { shape, operands: [input, grad_output], cut, rows: columns + TURN };
-    let group_len = panels::<T>(outputs).map(|(_, width)| sums.rows * width).sum::<usize>();
-    let pieces = shape.batch.div_ceil(cut.images) * (depth * height).div_ceil(cut.rows);
-    let affordable = PARTIAL_BYTES / (groups * group_len * size_of::<T>());
-    let chunk = pieces.div_ceil(affordable.clamp(1, TASKS));
-    let chunks = pieces.div_ceil(chunk);
 
     // Where there are few chunks, the panels are shared out too.
     let share = panels::<T>(outputs).count().div_ceil(TASKS.div_ceil(chunks * groups));

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::transform::{LANES, Square, TAPS, Transform, outputs_of, weight_points, zeros};
-use super::{Grid, Piece, panels_of, points_of_panel};
+use super::{Grid, Piece, panels_of, points_of_panel, weights_len};
 use crate::buffer::Buffer;
 use crate::element::Float;
 use crate::gemm::kernel::Panels;
@@ -109,7 +109,7 @@ where
         let panels = outputs.div_ceil(kernel.rows);
         let block_len = inputs * kernel.rows;
         let panel_len = self.grid.offsets().count() * block_len;
-        let mut weights = Buffer::for_overwrite(Self::POINTS * panels * panel_len);
+        let mut weights = Buffer::for_overwrite(weights_len::<T>(shape));
         // A task makes one panel of every point.
         let mut places: Vec<Vec<&mut [T]>> =
             (0..panels).map(|_| Vec::with_capacity(Self::POINTS)).collect();

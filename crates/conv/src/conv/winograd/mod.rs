@@ -126,6 +126,18 @@ pub(super) fn weight_gradient<T: Float>(
     }
 }
 
+/// Elements of the transformed weights.
+pub(super) fn weights_len<T: Float>(shape: &ConvShape) -> usize {
+    let outputs = shape.out_channels.next_multiple_of(T::kernel().rows);
+    Grid::of(shape).weight_points() * outputs * shape.in_channels
+}
+
+/// Elements of the transformed gradient of the weight.
+pub(super) fn sums_len<T: Float>(shape: &ConvShape) -> usize {
+    let outputs = shape.out_channels.next_multiple_of(T::kernel().rows);
+    Grid::of(shape).weight_points() * outputs * shape.in_channels.next_multiple_of(LANES)
+}
+
 /// How the tiles of an image lie.
 #[derive(Clone, Copy)]
 struct Grid {
@@ -156,8 +168,13 @@ impl Grid {
 
     /// Products for an image and a pair of channels.
     fn products(&self) -> usize {
-        let (blocks, tile) = (self.blocks[0] * self.blocks[1], self.step + TAPS - 1);
-        self.rows * self.columns * blocks * tile * tile
+        self.rows * self.columns * self.weight_points()
+    }
+
+    /// Points of the weight of a pair of channels.
+    fn weight_points(&self) -> usize {
+        let tile = self.step + TAPS - 1;
+        self.blocks[0] * self.blocks[1] * tile * tile
     }
 
     /// The offsets of the blocks of taps in the list of tiles.

@@ -11,7 +11,7 @@
 use rayon::prelude::*;
 
 use super::transform::{LANES, TAPS, Transform, taps_of, zeros};
-use super::{Grid, Piece, panels_of, points_of_panel};
+use super::{Grid, Piece, panels_of, points_of_panel, sums_len};
 use crate::buffer::Buffer;
 use crate::element::Float;
 use crate::gemm::MatrixMut;
@@ -43,7 +43,7 @@ pub(super) fn weight_gradient<T: Float, F, const STEP: usize, const TILE: usize>
     let tiles = (GROUP_BYTES / tile_bytes).clamp(GROUP_TILES[0], GROUP_TILES[1]);
 
     // `[panels of outputs][points][row_len]`
-    let mut sums = Buffer::filled(outputs.div_ceil(kernel.rows) * points * row_len, T::ZERO);
+    let mut sums = Buffer::filled(sums_len::<T>(shape), T::ZERO);
     for pieces in groups(shape, tiles) {
         let windows = grid.windows(shape, TILE);
         let halo = grid.blocks[0] - 1;

@@ -1,0 +1,36 @@
+//! What an operation holds beside its operands and its result.
+//!
+//! Weights that are packed, flipped or transformed live as long as a call, and so do the sums of the parts of a batch. What a task
+//! holds for a block of its work is not counted: it is made to fit the caches.
+
+use super::{Algorithm, Operation, im2col, indirect, is_sparse, winograd};
+use crate::element::Float;
+use crate::geometry::ConvShape;
+
+/// Elements that an operation holds for the length of a call, by the algorithm that [`Algorithm::of`] chooses.
+pub fn scratch<T: Float>(operation: Operation, shape: &ConvShape) -> usize {
+    if shape.input_len() == 0 || shape.output_len() == 0 {
+        return 0;
+    }
+    let (algorithm, weight) = (Algorithm::of::<T>(operation, shape), shape.weight_len());
+    match (algorithm, operation) {
+        (Algorithm::Direct, _) => 0,
+        (Algorithm::Winograd, Operation::Forward) => winograd::weights_len::<T>(shape),
+        (Algorithm::Winograd, Operation::InputGradient) => {
+            shape.flipped().map_or(0, |flipped| winograd::weights_len::<T>(&flipped))
+        }
+        (Algorithm::Winograd, Operation::WeightGradient) => winograd::sums_len::<T>(shape),
+        (Algorithm::Indirect, Operation::WeightGradient) => indirect::sums_len::<T>(shape),
+        (_, Operation::WeightGradient) => im2col::partial_len::<T>(shape),
+        // A group after the other is sorted, then packed.
+        (Algorithm::Rows, Operation::Forward) => weight + weight / shape.spec.groups,
+        (Algorithm::Rows, Operation::InputGradient) => 2 * weight + weight / shape.spec.groups,
+        // Flipped, then packed.
+        (Algorithm::Im2col, Operation::InputGradient)
+            if shape.flipped().is_some() && !is_sparse(shape) =>
+        {
+            2 * weight
+        }
+        (Algorithm::Im2col | Algorithm::Indirect, _) => weight,
+    }
+}
