@@ -5,7 +5,7 @@ use striate_conv::Buffer;
 use striate_conv::vectorize;
 
 use super::elementwise::relu;
-use super::reduce::{extreme, sum, sum_with};
+use super::reduce::{Sums, extreme, sum, sum_over};
 use super::strided::TASK;
 use crate::Float;
 use crate::backend::{AxisShape, Update};
@@ -22,7 +22,7 @@ pub(super) fn log_softmax<T: Float>(x: &[T], width: usize) -> Buffer<T> {
     out.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(out, x)| {
         for (out, x) in out.chunks_mut(width).zip(x.chunks(width)) {
             let max = extreme(x, T::NEG_INFINITY, |a, b| b > a);
-            let total = T::from_f64(sum_with(x, x, |x, _| (x - max).exp()));
+            let total = T::from_f64(sum_over([x], |x| (x - max).exp()));
             let log = total.ln();
             out.iter_mut().zip(x).for_each(|(o, &x)| *o = x - max - log);
         }
@@ -46,46 +46,35 @@ pub(super) fn log_softmax_gradient<T: Float>(y: &[T], grad: &[T], width: usize) 
     out
 }
 
-/// For each channel, the sums of what `plane_sums(channel, start)` says of its planes; a channel is one task,
-/// its planes are added in order.
-fn channel_sums<const K: usize>(
-    shape: AxisShape,
-    plane_sums: impl Fn(usize, usize) -> [f64; K] + Sync,
-) -> Vec<[f64; K]> {
-    let AxisShape { outer, axis, inner } = shape;
-    let channel = |c: usize| {
-        (0..outer).fold([0.0; K], |mut total, n| {
-            let sums = plane_sums(c, (n * axis + c) * inner);
-            total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
-            total
-        })
-    };
-    (0..axis).into_par_iter().map(channel).collect()
-}
-
 fn unzip<T: Float>(pairs: &[[f64; 2]]) -> (Buffer<T>, Buffer<T>) {
     let column = |i: usize| Buffer::from_fn(pairs.len(), |c| T::from_f64(pairs[c][i]));
     (column(0), column(1))
 }
 
-/// Mean and biased variance of each channel. Each plane's are taken in two passes, of which the second reads the
-/// cache, and joined to those of the planes before it (Chan, Golub and LeVeque 1979): the difference of large sums
+/// Elements of the planes that [`channel_moments`] takes together: they stay in the cache for its second pass.
+const MOMENTS: usize = 4096;
+
+/// Mean and biased variance of each channel. Those of some planes are taken in two passes, of which the second reads the
+/// cache, and joined to those of the planes before them (Chan, Golub and LeVeque 1979): the difference of large sums
 /// would lose the variance, and two passes over the whole would read memory twice.
 pub(super) fn channel_moments<T: Float>(x: &[T], shape: AxisShape) -> (Buffer<T>, Buffer<T>) {
     let AxisShape { outer, axis, inner } = shape;
-    let share = inner as f64;
+    let together = (MOMENTS / inner.max(1)).max(1);
     let channel = |c: usize| {
         let (mut mean, mut squares) = (0.0, 0.0);
-        for n in 0..outer {
-            let plane = &x[(n * axis + c) * inner..][..inner];
-            let plane_mean = sum_with(plane, plane, |x, _| x) / share;
-            let center = T::from_f64(plane_mean);
-            let about_center = sum_with(plane, plane, |x, _| (x - center) * (x - center));
-            let rounding = plane_mean - center.to_f64();
-            let (before, delta) = (n as f64 * share, plane_mean - mean);
-            mean += delta / (n + 1) as f64;
+        for first in (0..outer).step_by(together) {
+            let chosen = first..outer.min(first + together);
+            let planes = || chosen.clone().map(|n| &x[(n * axis + c) * inner..][..inner]);
+            let share = (chosen.len() * inner) as f64;
+            let own_mean = sum_over(planes(), |x| x) / share;
+            let center = T::from_f64(own_mean);
+            let about_center = sum_over(planes(), |x| (x - center) * (x - center));
+            let rounding = own_mean - center.to_f64();
+            let (before, delta) = ((first * inner) as f64, own_mean - mean);
+            let weight = share / (before + share);
+            mean += delta * weight;
             squares += about_center - share * rounding * rounding;
-            squares += delta * delta * before / (n + 1) as f64;
+            squares += delta * delta * before * weight;
         }
         // Rounding may make nothing a little less, and NaN stays NaN.
         let squares = if squares < 0.0 { 0.0 } else { squares };
@@ -121,15 +110,20 @@ pub(super) fn channel_gradient_sums<T: Float>(
     norm: &Affine<'_, T>,
     [grad, x]: [&[T]; 2],
 ) -> (Buffer<T>, Buffer<T>) {
-    let pairs = channel_sums(norm.shape, |c, at| {
-        let [grad, x] = [grad, x].map(|data| &data[at..][..norm.shape.inner]);
+    let AxisShape { outer, axis, inner } = norm.shape;
+    let channel = |c: usize| {
         let (center, passes) = norm.of(c);
-        [
-            sum_with(grad, x, |g, x| passes(x - center, g)),
-            sum_with(grad, x, |g, x| passes(x - center, g) * (x - center)),
-        ]
-    });
-    unzip(&pairs)
+        let mut sums = Sums::new();
+        for n in 0..outer {
+            let planes = [grad, x].map(|data| &data[(n * axis + c) * inner..][..inner]);
+            sums.add(planes, |g, x| {
+                let passed = passes(x - center, g);
+                [passed, passed * (x - center)]
+            });
+        }
+        sums.total()
+    };
+    unzip(&(0..axis).into_par_iter().map(channel).collect::<Vec<_>>())
 }
 
 /// Writes each plane of the output with its channel's number known.

@@ -114,40 +114,95 @@ fn combine<T: Float>(op: Reduce, out: &mut [T], partial: &[T]) {
 
 /// The sum of a slice: in lanes over stretches, added up in f64.
 pub(super) fn sum<T: Float>(x: &[T]) -> T {
-    T::from_f64(sum_with(x, x, |x, _| x))
+    T::from_f64(sum_over([x], |x| x))
 }
 
-/// The sum of `f(x, y)` over two slices of one length, in f64.
-pub(super) fn sum_with<T: Float>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Copy) -> f64 {
-    let stretches = x.chunks(LANES * STRETCH).zip(y.chunks(LANES * STRETCH));
-    stretches.map(|(x, y)| vectorize!(sum_in_lanes(x, y, f))).sum()
+/// The sum of `f(x)` over slices one after another, in f64.
+pub(super) fn sum_over<'a, T: Float>(
+    slices: impl IntoIterator<Item = &'a [T]>,
+    f: impl Fn(T) -> T + Copy,
+) -> f64 {
+    let mut sums = Sums::new();
+    slices.into_iter().for_each(|x| sums.add([x, x], |x, _| [f(x)]));
+    let [sum] = sums.total();
+    sum
 }
 
 /// Two vectors of the widest kind, so that a sum need not wait for the one before it.
 const LANES: usize = 32;
 
+/// Sums of `K` functions, over pairs of slices that are given one after another: short ones share their lanes, which are emptied into
+/// f64 when they have seen enough.
+pub(super) struct Sums<T, const K: usize> {
+    lanes: [[T; LANES]; K],
+    rows: usize,
+    totals: [f64; K],
+}
+
+impl<T: Float, const K: usize> Sums<T, K> {
+    pub(super) fn new() -> Self {
+        Self { lanes: [[T::ZERO; LANES]; K], rows: 0, totals: [0.0; K] }
+    }
+
+    /// Adds `f(x, y)` over two slices of one length.
+    pub(super) fn add(&mut self, [x, y]: [&[T]; 2], f: impl Fn(T, T) -> [T; K] + Copy) {
+        for (x, y) in x.chunks(LANES * STRETCH).zip(y.chunks(LANES * STRETCH)) {
+            if self.rows + x.len().div_ceil(LANES) > STRETCH {
+                self.empty();
+            }
+            self.rows += x.len().div_ceil(LANES);
+            let lanes = &mut self.lanes;
+            vectorize!(add_in_lanes(lanes, [x, y], f));
+        }
+    }
+
+    pub(super) fn total(mut self) -> [f64; K] {
+        self.empty();
+        self.totals
+    }
+
+    fn empty(&mut self) {
+        for (lanes, total) in self.lanes.iter_mut().zip(&mut self.totals) {
+            let mut sums = lanes.map(T::to_f64);
+            let mut half = LANES / 2;
+            while half > 0 {
+                for lane in 0..half {
+                    sums[lane] += sums[lane + half];
+                }
+                half /= 2;
+            }
+            *total += sums[0];
+            *lanes = [T::ZERO; LANES];
+        }
+        self.rows = 0;
+    }
+}
+
 #[inline(always)]
-fn sum_in_lanes<T: Float>(x: &[T], y: &[T], f: impl Fn(T, T) -> T) -> f64 {
-    let mut lanes = [T::ZERO; LANES];
+fn add_in_lanes<T: Float, const K: usize>(
+    lanes: &mut [[T; LANES]; K],
+    [x, y]: [&[T]; 2],
+    f: impl Fn(T, T) -> [T; K],
+) {
+    // A copy, which the compiler may keep in registers.
+    let mut sums = *lanes;
     let (xs, x_tail) = x.as_chunks::<LANES>();
     let (ys, y_tail) = y.as_chunks::<LANES>();
     for (x, y) in xs.iter().zip(ys) {
         for lane in 0..LANES {
-            lanes[lane] += f(x[lane], y[lane]);
+            let values = f(x[lane], y[lane]);
+            for (sums, value) in sums.iter_mut().zip(values) {
+                sums[lane] += value;
+            }
         }
     }
-    for (lane, (&x, &y)) in lanes.iter_mut().zip(x_tail.iter().zip(y_tail)) {
-        *lane += f(x, y);
-    }
-    let mut sums = lanes.map(T::to_f64);
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
+    for (lane, (&x, &y)) in x_tail.iter().zip(y_tail).enumerate() {
+        let values = f(x, y);
+        for (sums, value) in sums.iter_mut().zip(values) {
+            sums[lane] += value;
         }
-        half /= 2;
     }
-    sums[0]
+    *lanes = sums;
 }
 
 /// The extreme of a slice; NaN if any is.
