@@ -76,7 +76,6 @@ macro_rules! vectorized {
 pub(crate) use vectorized;
 
 /// Bytes that are fetched together.
-#[cfg(target_arch = "x86_64")]
 const CACHE_LINE: usize = 64;
 /// What kernels may use of a processor, each level all of those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
@@ -144,12 +143,22 @@ pub(crate) fn level() -> Level {
 /// rows of one plane to those of the next.
 #[inline(always)]
 pub(crate) fn prefetch<T>(cells: &[T]) {
-    #[cfg(target_arch = "x86_64")]
     for line in (0..size_of_val(cells)).step_by(CACHE_LINE) {
+        prefetch_at(cells.as_ptr().cast::<u8>().wrapping_add(line));
+    }
+}
+
+/// The same for the cache line of a cell, which need not be there.
+#[inline(always)]
+pub(crate) fn prefetch_at<T>(cell: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: every processor of this kind has the instruction, which changes nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(cells.as_ptr().cast::<i8>().wrapping_add(line)) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(cell.cast()) }
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = cell;
 }
 
 /// # Safety

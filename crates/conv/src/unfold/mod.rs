@@ -14,7 +14,7 @@ use crate::element::Float;
 use crate::geometry::ConvShape;
 pub(crate) use panels::{Taps, Windows};
 pub(crate) use patches::Patches;
-pub(crate) use staged::Staged;
+pub(crate) use staged::{Staged, copy_row};
 
 /// Copies every window of `input` into a column: `[batch, channels, *spatial]` to
 /// `[batch, channels * prod(kernel), prod(output)]`, the layout of PyTorch's `nn.Unfold`.

@@ -317,7 +317,7 @@ const PIECE: usize = 16;
 /// Copies a row. Most are too short for a call to be worth its time: in pieces of a fixed length, of which the last one reaches
 /// back into the one before.
 #[inline(always)]
-fn copy_row<T: Float>(from: &[T], to: &mut [T]) {
+pub(crate) fn copy_row<T: Float>(from: &[T], to: &mut [T]) {
     #[inline(always)]
     fn pieces<T: Copy, const LEN: usize>(from: &[T], to: &mut [T]) {
         for (to, from) in to.as_chunks_mut::<LEN>().0.iter_mut().zip(from.as_chunks::<LEN>().0) {

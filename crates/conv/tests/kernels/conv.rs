@@ -217,6 +217,9 @@ fn large_shapes() -> Vec<ConvShape> {
         conv(ConvSpec::new([1, 1]).stride([2, 1]), [1, 70, 20, 20], 150),
         conv(ConvSpec::new([5, 5]).dilation([2, 3]), [19, 3, 24, 23], 8),
         conv(k3.groups(24), [2, 24, 30, 33], 48),
+        // Kernels of more than a column of taps, rows of several vectors, of which some read no padding, and few planes.
+        conv(ConvSpec::new([5, 7]).padding([2, 4]).groups(3), [5, 3, 21, 85], 3),
+        conv(k3.dilation([2, 3]).stride([2, 1]).groups(5), [3, 5, 33, 70], 5),
         conv(k3.groups(24).stride([2, 3]), [2, 48, 30, 33], 48),
         // Several blocks of taps, tiles that reach beyond the output, tasks of several images and images of several tasks.
         conv(ConvSpec::new([5, 5]).padding([2, 2]), [3, 20, 50, 23], 17),

@@ -13,6 +13,8 @@
 
 mod gather;
 mod rows;
+mod stack;
+mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -22,6 +24,10 @@ use std::sync::OnceLock;
 pub(crate) use self::gather::{Columns, Gathered, Offsets};
 use self::gather::{Gather, PORTABLE_COLUMNS, PORTABLE_LANES};
 pub(crate) use self::rows::{Place, Rows};
+pub(crate) use self::stack::{
+    Columns as StackColumns, MOST_TAPS, Places, Rows as StackRows, STACK,
+};
+use self::stack::{Stacks, stacks};
 use crate::simd::{self, Level};
 
 /// The most rows and columns of what any kernel computes at a time.
@@ -72,6 +78,7 @@ pub struct Kernel<T: 'static> {
     run_listed: &'static [Run<T>],
     interleave: Interleave<T>,
     gather: Gather<T>,
+    stacks: Stacks<T>,
 }
 
 /// `rows[k][i] = lanes[i][k]` for lanes of `steps` elements: `lanes, steps, rows`.
@@ -167,6 +174,7 @@ fn f32_kernel_for(level: Level) -> Kernel<f32> {
             run_listed: x86::AVX512_F32[1],
             interleave: x86::avx512_interleave,
             gather: x86::avx512_f32_gather(),
+            stacks: x86::avx512_f32_stacks(),
         },
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => Kernel {
@@ -177,6 +185,7 @@ fn f32_kernel_for(level: Level) -> Kernel<f32> {
             run_listed: x86::AVX2_F32[1],
             interleave: x86::avx2_interleave,
             gather: x86::avx2_f32_gather(),
+            stacks: x86::avx2_f32_stacks(),
         },
         Level::Portable => portable(),
     }
@@ -195,6 +204,7 @@ fn f64_kernel_for(level: Level) -> Kernel<f64> {
             run_listed: x86::AVX512_F64[1],
             interleave,
             gather: x86::avx512_f64_gather(),
+            stacks: x86::avx512_f64_stacks(),
         },
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => Kernel {
@@ -205,6 +215,7 @@ fn f64_kernel_for(level: Level) -> Kernel<f64> {
             run_listed: x86::AVX2_F64[1],
             interleave,
             gather: x86::avx2_f64_gather(),
+            stacks: x86::avx2_f64_stacks(),
         },
         Level::Portable => portable(),
     }
@@ -227,16 +238,30 @@ pub(crate) fn portable<T: PortableFloat>() -> Kernel<T> {
                 gather::portable::<T, { 2 * PORTABLE_LANES }>,
             ],
         },
+        stacks: T::stacks(),
     }
 }
 
 /// What the portable kernel needs of a number.
 pub(crate) trait PortableFloat:
-    Copy + std::ops::Mul<Output = Self> + std::ops::AddAssign + Default + 'static
+    Copy + std::ops::Mul<Output = Self> + std::ops::AddAssign + Default + PartialEq + 'static
 {
+    /// The portable kernels of stacks.
+    #[allow(private_interfaces)]
+    fn stacks() -> Stacks<Self>;
 }
-impl PortableFloat for f32 {}
-impl PortableFloat for f64 {}
+impl PortableFloat for f32 {
+    #[allow(private_interfaces)]
+    fn stacks() -> Stacks<Self> {
+        stacks!(f32, [f32; 8])
+    }
+}
+impl PortableFloat for f64 {
+    #[allow(private_interfaces)]
+    fn stacks() -> Stacks<Self> {
+        stacks!(f64, [f64; 8])
+    }
+}
 
 /// Interleaves element by element.
 ///

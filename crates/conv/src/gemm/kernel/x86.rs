@@ -9,6 +9,8 @@ use std::arch::x86_64::*;
 
 use super::Run;
 use super::gather::{self, Gather};
+use super::stack::{Stacks, stacks};
+use super::vector::Pair;
 
 /// Interleaves in blocks of eight lanes by eight steps, which are transposed in registers.
 ///
@@ -293,3 +295,21 @@ kernel!(
     zmm_reg, "vbroadcastsd", "vfmadd231pd",
     _mm512_setzero_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_set1_pd, _mm512_add_pd, _mm512_fmadd_pd
 );
+
+/// The kernels of stacks.
+pub(super) fn avx2_f32_stacks() -> Stacks<f32> {
+    stacks!(f32, Pair<__m256>, "avx2,fma")
+}
+
+/// The same for the other types and levels.
+pub(super) fn avx2_f64_stacks() -> Stacks<f64> {
+    stacks!(f64, Pair<__m256d>, "avx2,fma")
+}
+
+pub(super) fn avx512_f32_stacks() -> Stacks<f32> {
+    stacks!(f32, __m512, "avx512f")
+}
+
+pub(super) fn avx512_f64_stacks() -> Stacks<f64> {
+    stacks!(f64, __m512d, "avx512f")
+}

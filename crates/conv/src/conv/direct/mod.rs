@@ -5,6 +5,11 @@
 //! (`unfold/staged.rs`), after which every tap reads neighbouring cells for neighbouring outputs, and a stretch of a row
 //! of up to four output channels sums all channels and taps in registers. A task owns some rows of these channels, or the weights
 //! between two channels.
+//!
+//! Where neighbouring outputs read neighbouring cells, one channel at a time is faster by stacks of rows, in place (`stacks`).
+
+mod reader;
+mod stacks;
 
 use std::ops::Range;
 
@@ -152,8 +157,11 @@ pub(super) fn forward<T: Float>(
     output: &mut [T],
 ) {
     let direct = Direct::of(shape);
-    let [depth, height, width] = shape.output;
     let [inputs, outputs] = direct.group;
+    if stacks::applies(shape) && (outputs == 1 || inputs * outputs <= FEW_PAIRS) {
+        return stacks::forward(&direct, (input, weight), bias, output);
+    }
+    let [depth, height, width] = shape.output;
     let staged = inputs.min(STAGED_CHANNELS) * direct.input * size_of::<T>();
     let bands = staged.div_ceil(STAGED_BYTES).min(depth * height);
     let rows = (depth * height).div_ceil(bands.max(1));
@@ -316,6 +324,9 @@ pub(super) fn weight_gradient<T: Float>(
     grad_weight: &mut [T],
 ) {
     let direct = Direct::of(shape);
+    if stacks::applies(shape) {
+        return stacks::weight_gradient(&direct, [input, grad_output], grad_weight);
+    }
     grad_weight.par_chunks_exact_mut(direct.taps.len()).enumerate().for_each(
         |(index, grad_weight)| {
             let (channel, group_input) = (index / direct.group[0], index % direct.group[0]);
