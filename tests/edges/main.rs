@@ -254,6 +254,14 @@ fn layers_summaries_and_data_of_impossible_sizes_are_refused() -> Result<()> {
     assert_eq!(held[3].as_ref().unwrap_err().kind(), ErrorKind::Memory);
     let left = Tensor::<f32>::zeros([1 << 29, 1 << 29], &Device::meta())?;
     left.matmul(&left)?;
+    // What a convolution holds is asked about all the same: neither counted channel by channel or tap by tap, nor beyond numbers.
+    for shape in [[1 << 38, 1 << 18, 1], [1, 1, 1 << 50], [1 << 29, 1, 1], [64, 64, 1 << 17]] {
+        let [outputs, inputs, taps] = shape;
+        let image = Tensor::<f32>::zeros([1, inputs, taps], &Device::meta())?.tracked();
+        let weight = Tensor::zeros([outputs, inputs, taps], image.device())?.tracked();
+        let y = image.conv(&weight, None, &ConvSpec::new([taps]))?;
+        y.sum(.., false)?.backward()?;
+    }
     for shape in [[1 << 60, 1, 1], [1 << 40, 1 << 40, 1]] {
         assert!(Images::new(shape, vec![], vec![], vec!["any".into()]).is_err());
     }

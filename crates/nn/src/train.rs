@@ -360,7 +360,7 @@ impl<'a, T: Float> Trainer<'a, T> {
             let stripped = named.filter_map(|(name, t)| Some((name.strip_prefix(prefix)?, t)));
             stripped.map(|(name, t)| (name.to_owned(), t.clone())).collect()
         };
-        let position: Position = parse(checkpoint, POSITION)?;
+        let mut position: Position = parse(checkpoint, POSITION)?;
         let progress: Progress = parse(checkpoint, PROGRESS)?;
         let known = |name: &String| name.starts_with(MODEL) || name.starts_with(OPTIMIZER);
         if let Some(stranger) = checkpoint.tensors.keys().find(|name| !known(name)) {
@@ -375,8 +375,8 @@ impl<'a, T: Float> Trainer<'a, T> {
             Err(error)
         })?;
         // A plateau goes on where it stood; one that the stopped run did not have begins here.
-        let begins = self.position.plateau.take();
-        self.position = Position { plateau: position.plateau.clone().or(begins), ..position };
+        position.plateau = position.plateau.or(self.position.plateau.take());
+        self.position = position;
         Ok(())
     }
 }

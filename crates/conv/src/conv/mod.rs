@@ -39,6 +39,8 @@ const TASKS: usize = 16;
 /// How many times as large as its output's gradient an input may be for the convolution with the flipped kernel to pay.
 const SPARSE_GRADIENT: usize = 2;
 
+/// Bytes that the sums of the chunks of a batch may take.
+const PARTIAL_BYTES: usize = 64 << 20;
 /// Elements of a sum that one task of [`add_in_order`] takes.
 const SUM_LEN: usize = 4096;
 
@@ -268,6 +270,17 @@ fn flip<T: Float>(flipped: &ConvShape, weight: &[T]) -> Buffer<T> {
         }
     });
     result
+}
+
+/// How many of `items` are summed in a chunk, and how many chunks that makes, at most `most`.
+fn chunks(items: usize, most: usize) -> [usize; 2] {
+    let chunk = items.div_ceil(most);
+    [chunk, items.div_ceil(chunk)]
+}
+
+/// The most chunks whose sums take `bytes` each.
+fn affordable_chunks(bytes: usize) -> usize {
+    (PARTIAL_BYTES / bytes).clamp(1, TASKS)
 }
 
 /// Adds every part of `partial` to `sum`, the first part first.

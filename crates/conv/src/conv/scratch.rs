@@ -7,13 +7,19 @@ use super::{Algorithm, Operation, im2col, indirect, is_sparse, winograd};
 use crate::element::Float;
 use crate::geometry::ConvShape;
 
-/// Elements that an operation holds for the length of a call, by the algorithm that [`Algorithm::of`] chooses.
+/// More weights than these are on no machine that would convolve, and to count what becomes of them could take as long.
+const MOST_WEIGHTS: usize = 1 << 30;
+
+/// Elements that an operation holds for the length of a call, by the algorithm that [`Algorithm::of`] chooses; none are counted for
+/// more than a thousand million weights.
 pub fn scratch<T: Float>(operation: Operation, shape: &ConvShape) -> usize {
-    if shape.input_len() == 0 || shape.output_len() == 0 {
+    let cells = [shape.input_len(), shape.output_len()];
+    if cells.contains(&0) || shape.weight_len() > MOST_WEIGHTS {
         return 0;
     }
     let (algorithm, weight) = (Algorithm::of::<T>(operation, shape), shape.weight_len());
     match (algorithm, operation) {
+        // Groups of a few weights.
         (Algorithm::Direct, _) => 0,
         (Algorithm::Winograd, Operation::Forward) => winograd::weights_len::<T>(shape),
         (Algorithm::Winograd, Operation::InputGradient) => {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::Direct;
 use super::reader::{Reader, row_len};
 use crate::buffer::Buffer;
-use crate::conv::{TASKS, add_in_order};
+use crate::conv::{TASKS, add_in_order, chunks};
 use crate::element::Float;
 use crate::gemm::kernel::{MOST_TAPS, Places, STACK, StackColumns, StackRows};
 use crate::geometry::ConvShape;
@@ -157,8 +157,7 @@ pub(super) fn weight_gradient<T: Float>(
     let shape = direct.shape;
     let plan = Plan::new(direct);
     // Where there are few channels, each is shared out.
-    let chunk = shape.batch.div_ceil(TASKS.div_ceil(shape.out_channels));
-    let chunks = shape.batch.div_ceil(chunk);
+    let [chunk, chunks] = chunks(shape.batch, TASKS.div_ceil(shape.out_channels));
     let mut partial = Buffer::for_overwrite((chunks - 1) * grad_weight.len());
     let (channels, len) = (shape.out_channels, plan.order.len());
     let tasks = grad_weight.par_chunks_exact_mut(len).chain(partial.par_chunks_exact_mut(len));

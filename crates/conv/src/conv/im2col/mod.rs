@@ -124,13 +124,16 @@ impl<'a> Group<'a> {
     /// How many outputs make a tile of columns of some channels: as many as the cache holds, or fewer,
     /// to share them out evenly.
     fn tile<T>(&self, channels: usize) -> usize {
-        let column = channels * self.taps * size_of::<T>();
-        let most = (COLUMN_BYTES / column).max(SMALLEST_TILE);
-        let blocks = self.output.div_ceil(self.output.div_ceil(most)).div_ceil(LANES);
-        // An odd number of blocks, so that the rows of a tile do not all start in the same few sets of
-        // the cache.
-        ((blocks | 1) * LANES).min(self.output)
+        tile::<T>(channels * self.taps, self.output)
     }
+}
+
+/// How many of the outputs of an image a tile has, whose columns have so many rows.
+fn tile<T>(rows: usize, outputs: usize) -> usize {
+    let most = (COLUMN_BYTES / (rows * size_of::<T>())).max(SMALLEST_TILE);
+    let blocks = outputs.div_ceil(outputs.div_ceil(most)).div_ceil(LANES);
+    // An odd number of blocks, so that the rows of a tile do not all start in the same few sets of the cache.
+    ((blocks | 1) * LANES).min(outputs)
 }
 
 /// See [`super::forward`].

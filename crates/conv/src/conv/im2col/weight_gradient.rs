@@ -8,16 +8,13 @@ use std::iter;
 
 use rayon::prelude::*;
 
-use super::{Group, TASKS};
+use super::{Group, TASKS, tile};
 use crate::buffer::Buffer;
-use crate::conv::add_in_order;
+use crate::conv::{add_in_order, affordable_chunks, chunks};
 use crate::element::Float;
 use crate::gemm::{MatrixMut, Packed, Tile, Update, multiply};
 use crate::geometry::ConvShape;
 use crate::unfold::Taps;
-
-/// Bytes that the chunks' sums may take.
-const PARTIAL_BYTES: usize = 64 << 20;
 
 /// How the sum is cut.
 struct Cuts {
@@ -31,19 +28,20 @@ struct Cuts {
 }
 
 impl Cuts {
-    fn new<T: Float>(shape: &ConvShape, group: &Group<'_>) -> Self {
-        let tile = group.tile::<T>(group.in_channels);
-        let tiles = group.output.div_ceil(tile);
+    fn new<T: Float>(shape: &ConvShape) -> Self {
+        let output = shape.output.iter().product::<usize>();
+        let tile = tile::<T>(shape.weight_len() / shape.out_channels, output);
+        let tiles = output.div_ceil(tile);
         let items = shape.batch * tiles;
-        let affordable = PARTIAL_BYTES / (shape.weight_len() * size_of::<T>());
-        let chunk = items.div_ceil(affordable.clamp(1, TASKS));
-        Self { tile, tiles, items, chunk, chunks: items.div_ceil(chunk) }
+        let most = affordable_chunks(shape.weight_len() * size_of::<T>());
+        let [chunk, chunks] = chunks(items, most);
+        Self { tile, tiles, items, chunk, chunks }
     }
 }
 
 /// Elements of the sums of all chunks but the first, which is the result.
 pub(crate) fn partial_len<T: Float>(shape: &ConvShape) -> usize {
-    (Cuts::new::<T>(shape, &Group::of(shape)).chunks - 1) * shape.weight_len()
+    (Cuts::new::<T>(shape).chunks - 1) * shape.weight_len()
 }
 
 /// See [`crate::conv::weight_gradient`].
@@ -54,7 +52,7 @@ pub(crate) fn weight_gradient<T: Float>(
     grad_weight: &mut [T],
 ) {
     let group = Group::of(shape);
-    let Cuts { tile, tiles, items, chunk, chunks } = Cuts::new::<T>(shape, &group);
+    let Cuts { tile, tiles, items, chunk, chunks } = Cuts::new::<T>(shape);
     let block = group.in_channels.div_ceil(TASKS.div_ceil(chunks * group.groups));
 
     let mut partial = Buffer::for_overwrite((chunks - 1) * grad_weight.len());

@@ -10,15 +10,13 @@ use rayon::prelude::*;
 
 use super::{Cuts, TURN, panels, turn};
 use crate::buffer::Buffer;
-use crate::conv::{TASKS, add_in_order};
+use crate::conv::{TASKS, add_in_order, affordable_chunks, chunks};
 use crate::element::Float;
 use crate::gemm::kernel::{Columns, Gathered, Offsets};
 use crate::gemm::{MatrixMut, cuts};
 use crate::geometry::ConvShape;
 use crate::unfold::Staged;
 
-/// Bytes that the chunks' sums may take.
-const PARTIAL_BYTES: usize = 64 << 20;
 /// Windows whose panel stays in the first-level cache while the columns pass.
 const STEPS: usize = 192;
 
@@ -50,9 +48,9 @@ impl Chunks {
         let cut = Cuts::new::<T>(shape, [depth * height, width]);
         let group_len = panels::<T>(outputs).map(|(_, width)| rows * width).sum::<usize>();
         let pieces = shape.batch.div_ceil(cut.images) * (depth * height).div_ceil(cut.rows);
-        let affordable = PARTIAL_BYTES / (groups * group_len * size_of::<T>());
-        let chunk = pieces.div_ceil(affordable.clamp(1, TASKS));
-        Self { cut, group_len, pieces, chunk, chunks: pieces.div_ceil(chunk) }
+        let most = affordable_chunks(groups * group_len * size_of::<T>());
+        let [chunk, chunks] = chunks(pieces, most);
+        Self { cut, group_len, pieces, chunk, chunks }
     }
 }
 
