@@ -20,9 +20,9 @@ use striate::tensor::backend::{
 use striate::tensor::random::{Key, Purpose};
 use striate::tensor::{ConvSpec, Device, Float, Layout, Result};
 
-/// The last is cut into pieces, the one before has rows too short for a fused kernel.
-const SHAPES: [[usize; 3]; 6] =
-    [[1, 1, 1], [2, 3, 5], [3, 17, 1], [1, 9, 20], [5, 3, 1], [9, 40, 130]];
+/// The last two are cut into pieces, in one of which channels have many planes; the one before has rows too short for a fused kernel.
+const SHAPES: [[usize; 3]; 7] =
+    [[1, 1, 1], [2, 3, 5], [3, 17, 1], [1, 9, 20], [5, 3, 1], [70, 2, 130], [9, 40, 130]];
 
 /// What a kernel is given: numbers by name, and a shape around the axis that it works along.
 struct Inputs<'a, T: Float> {
