@@ -13,6 +13,9 @@ use crate::{pool, unfold};
 /// Of algorithm, shape, two operands, bias and result.
 type Forward<T> = fn(Algorithm, &ConvShape, [&[T]; 2], Option<&[T]>, &mut [T]);
 
+/// Of shape, input, outputs with their indices, and whether a ReLU follows.
+type MaxForward<T> = fn(&PoolShape, &[T], (&mut [T], &mut [i64]), bool);
+
 /// The functions of one element type, under the names of the public ones that call them.
 pub struct Routines<T: Float> {
     pub(crate) forward: Forward<T>,
@@ -20,7 +23,7 @@ pub struct Routines<T: Float> {
     pub(crate) weight_gradient: fn(Algorithm, &ConvShape, [&[T]; 2], &mut [T]),
     pub(crate) unfold: fn(&ConvShape, &[T], &mut [T]),
     pub(crate) fold: fn(&ConvShape, &[T], &mut [T]),
-    pub(crate) max_forward: fn(&PoolShape, &[T], &mut [T], &mut [i64]),
+    pub(crate) max_forward: MaxForward<T>,
     pub(crate) max_backward: fn(&PoolShape, &[T], &[i64], &mut [T]),
     pub(crate) average_forward: fn(&PoolShape, &[T], &mut [T]),
     pub(crate) average_backward: fn(&PoolShape, &[T], &mut [T]),

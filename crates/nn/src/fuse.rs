@@ -5,8 +5,8 @@
 //!
 //! | layers | computed as |
 //! | --- | --- |
-//! | ReLU, max pooling | max pooling, ReLU: the same numbers, and the ReLU meets a fraction of them |
-//! | batch norm, ReLU | one sweep, forward and backward ([`Module::compute_relu`]) |
+//! | ReLU, max pooling | max pooling, ReLU: the same numbers, in one sweep, forward and backward ([`Module::compute_relu`]) |
+//! | batch norm, ReLU | one sweep, forward and backward |
 //! | convolution or linear layer, ReLU | one kernel where the device has it, which a card does |
 //!
 //! A convolution whose ReLU stands before a pooling keeps to the first row.
@@ -30,19 +30,27 @@ pub(crate) fn run<T: Float>(
             [relu, pool, after @ ..]
                 if pass.is_fused() && is_relu(&**relu) && is_max_pool(&**pool) =>
             {
-                let pooled = pool.forward(&module.forward(&x, pass)?, pass)?;
-                (relu.forward(&pooled, pass)?, after)
+                (with_relu([&**pool, &**relu], &module.forward(&x, pass)?, pass)?, after)
             }
             [relu, after @ ..] if pass.is_fused() && is_relu(&**relu) => {
-                match module.compute_relu(&x, pass) {
-                    Some(y) => (y.at(module.path())?, after),
-                    None => (relu.forward(&module.forward(&x, pass)?, pass)?, after),
-                }
+                (with_relu([&**module, &**relu], &x, pass)?, after)
             }
             _ => (module.forward(&x, pass)?, after),
         };
     }
     Ok(x)
+}
+
+/// The output of a module and a ReLU, in one sweep if the module has a way to.
+fn with_relu<T: Float>(
+    [module, relu]: [&dyn Module<T>; 2],
+    x: &Tensor<T>,
+    pass: &Pass<T>,
+) -> Result<Tensor<T>> {
+    match module.compute_relu(x, pass) {
+        Some(y) => y.at(module.path()),
+        None => relu.forward(&module.forward(x, pass)?, pass),
+    }
 }
 
 fn is_relu<T: Float>(module: &dyn Module<T>) -> bool {

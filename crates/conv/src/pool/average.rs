@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{Grid, check_lengths, is_halving, row_pairs};
+use super::halving::{Halving, mean, spread};
+use super::{Grid, check_lengths};
 use crate::element::Float;
 use crate::geometry::{Cells, PoolShape, Windows};
 
@@ -34,11 +35,11 @@ pub(crate) fn average<T: Float>(shape: &PoolShape, input: &[T], output: &mut [T]
     }
     let (grid, divisor) = (Grid::of(shape), Divisor::of(shape));
     let (inputs, outputs) = (input.len() / shape.planes, output.len() / shape.planes);
-    let halving = is_halving(shape);
+    let halving = Halving::of(shape);
     output.par_chunks_exact_mut(outputs).zip(input.par_chunks_exact(inputs)).for_each(
         |(output, input)| {
-            if halving {
-                return halve(shape, divisor.fixed.unwrap_or(4), input, output);
+            if let Some(halving) = &halving {
+                return mean(halving, divisor.of_four(), input, output);
             }
             let mut output = output.iter_mut();
             grid.for_each_window(|window| {
@@ -70,8 +71,12 @@ pub(crate) fn share<T: Float>(shape: &PoolShape, grad_output: &[T], grad_input: 
     }
     let (grid, divisor) = (Grid::of(shape), Divisor::of(shape));
     let (inputs, outputs) = (grad_input.len() / shape.planes, grad_output.len() / shape.planes);
+    let halving = Halving::of(shape);
     grad_input.par_chunks_exact_mut(inputs).zip(grad_output.par_chunks_exact(outputs)).for_each(
         |(grad_input, grad_output)| {
+            if let Some(halving) = &halving {
+                return spread(halving, divisor.of_four(), grad_output, grad_input);
+            }
             grad_input.fill(T::ZERO);
             let mut grad_output = grad_output.iter();
             grid.for_each_window(|window| {
@@ -98,20 +103,13 @@ impl Divisor {
         }
     }
 
+    /// That of windows of four cells.
+    fn of_four<T: Float>(&self) -> T {
+        T::from_f64(self.fixed.unwrap_or(4) as f64)
+    }
+
     fn at<T: Float>(&self, window: [&Cells; 3]) -> T {
         let cells = || window.iter().map(|cells| cells.counted).product();
         T::from_f64(self.fixed.unwrap_or_else(cells) as f64)
-    }
-}
-
-/// 2x2 windows side by side.
-fn halve<T: Float>(shape: &PoolShape, divisor: usize, input: &[T], output: &mut [T]) {
-    let divisor = T::from_f64(divisor as f64);
-    let rows = output.chunks_exact_mut(shape.output[2]);
-    for ((_, upper, lower), output) in row_pairs(shape, input).zip(rows) {
-        let windows = upper.chunks_exact(2).zip(lower.chunks_exact(2));
-        for (output, (upper, lower)) in output.iter_mut().zip(windows) {
-            *output = (upper[0] + upper[1] + lower[0] + lower[1]) / divisor;
-        }
     }
 }

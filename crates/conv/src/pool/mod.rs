@@ -2,15 +2,15 @@
 //!
 //! Planes are independent, so each is one task. What a window covers is the product of what it covers
 //! along each axis, which is worked out once for all planes; padding is left out there, so the loops
-//! see input cells only. Halving (2x2 windows side by side), which is most of the pooling there is,
-//! has a loop of its own.
+//! see input cells only. Halving has loops of its own.
 
 pub(crate) mod average;
+mod halving;
 pub(crate) mod max;
 
-use crate::geometry::{Cells, PoolShape, PoolSpec, Windows};
+use crate::geometry::{Cells, PoolShape};
 pub use average::{average_backward, average_forward};
-pub use max::{max_backward, max_forward};
+pub use max::{NOWHERE, max_backward, max_forward, max_relu_forward};
 
 /// The windows of a plane.
 struct Grid {
@@ -47,31 +47,6 @@ impl Grid {
             }
         }
     }
-}
-
-/// Whether the windows are whole squares of 2x2, side by side.
-fn is_halving(shape: &PoolShape) -> bool {
-    let Windows::Sliding(spec) = &shape.windows else {
-        return false;
-    };
-    let [_, height, width] = shape.input;
-    let whole = 2 * shape.output[1] <= height && 2 * shape.output[2] <= width;
-    let PoolSpec { kernel, stride, padding, .. } = *spec;
-    whole && kernel == [1, 2, 2] && stride == kernel && padding == [0; 3] && spec.dilation == [1; 3]
-}
-
-/// The two input rows of each output row of a halving, cut to what the windows cover; with the place
-/// of the upper one in the plane.
-fn row_pairs<'a, T>(
-    shape: &PoolShape,
-    plane: &'a [T],
-) -> impl Iterator<Item = (usize, &'a [T], &'a [T])> {
-    let ([depth, height, width], [_, rows, columns]) = (shape.input, shape.output);
-    (0..depth * rows).map(move |row| {
-        let first = (row / rows * height + row % rows * 2) * width;
-        let covered = 2 * columns;
-        (first, &plane[first..][..covered], &plane[first + width..][..covered])
-    })
 }
 
 fn check_lengths(shape: &PoolShape, input: usize, output: usize) {

@@ -7,7 +7,7 @@ use crate::{FieldTrace, Init, Module, Pass, Window};
 
 /// Defines a layer that holds one setting and applies one operation.
 macro_rules! pooling {
-    ($(#[$doc:meta])* $name:ident, $setting:ident: $type:ty, $kinds:expr, |$x:ident, $value:ident| $apply:expr, $describe:expr, $windows:expr) => {
+    ($(#[$doc:meta])* $name:ident, $setting:ident: $type:ty, $kinds:expr, |$x:ident, $value:ident| $apply:expr, $relu:expr, $describe:expr, $windows:expr) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name<const N: usize> {
@@ -46,6 +46,10 @@ macro_rules! pooling {
                 let $value = &self.$setting;
                 $apply
             }
+
+            fn compute_relu(&self, x: &Tensor<T>, _: &Pass<T>) -> Option<Result<Tensor<T>>> {
+                $relu(x, &self.$setting)
+            }
         }
     };
 }
@@ -81,6 +85,17 @@ fn windows<const N: usize>(spec: &PoolSpec<N>) -> Option<Vec<Window>> {
     Some((0..N).map(window).collect())
 }
 
+fn max_relu<const N: usize, T: Float>(
+    x: &Tensor<T>,
+    spec: &PoolSpec<N>,
+) -> Option<Result<Tensor<T>>> {
+    Some(x.max_pool_relu(spec))
+}
+
+fn no_relu<S, T: Float>(_: &Tensor<T>, _: &S) -> Option<Result<Tensor<T>>> {
+    None
+}
+
 /// Parts are as large as the map makes them.
 fn no_windows<const N: usize>(_: &[usize; N]) -> Option<Vec<Window>> {
     None
@@ -89,22 +104,22 @@ fn no_windows<const N: usize>(_: &[usize; N]) -> Option<Vec<Window>> {
 pooling! {
     /// The maximum of each window.
     MaxPool, spec: PoolSpec<N>, ["MaxPool1d", "MaxPool2d", "MaxPool3d"],
-    |x, spec| x.max_pool(spec), describe_max, windows
+    |x, spec| x.max_pool(spec), max_relu, describe_max, windows
 }
 pooling! {
     /// The mean of each window.
     AvgPool, spec: PoolSpec<N>, ["AvgPool1d", "AvgPool2d", "AvgPool3d"],
-    |x, spec| x.avg_pool(spec), describe_average, windows
+    |x, spec| x.avg_pool(spec), no_relu, describe_average, windows
 }
 pooling! {
     /// The maximum of each of a given number of parts.
     AdaptiveMaxPool, output: [usize; N],
     ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"],
-    |x, output| x.adaptive_max_pool(*output), describe_output, no_windows
+    |x, output| x.adaptive_max_pool(*output), no_relu, describe_output, no_windows
 }
 pooling! {
     /// The mean of each of a given number of parts.
     AdaptiveAvgPool, output: [usize; N],
     ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d"],
-    |x, output| x.adaptive_avg_pool(*output), describe_output, no_windows
+    |x, output| x.adaptive_avg_pool(*output), no_relu, describe_output, no_windows
 }

@@ -266,6 +266,23 @@ impl<T: Float> Kernels<T> for Meta {
 
     // The defaults would draw numbers that nobody can read, and hold more than one sweep or an update in place does.
 
+    fn max_pool_relu(
+        &self,
+        shape: &PoolShape,
+        x: &Storage<T>,
+    ) -> Result<(Storage<T>, Storage<i64>)> {
+        self.max_pool(shape, x)
+    }
+
+    fn max_pool_relu_gradient(
+        &self,
+        shape: &PoolShape,
+        _: &Storage<T>,
+        _: (&Storage<T>, &Storage<i64>),
+    ) -> Result<Storage<T>> {
+        self.sized(shape.input_len())
+    }
+
     fn log_softmax(&self, x: &Storage<T>, _: AxisShape) -> Result<Storage<T>> {
         self.sized(x.len())
     }

@@ -345,6 +345,25 @@ pub trait Kernels<T: Float>: Memory<T> {
     ) -> Result<Storage<T>> {
         self.unary(Unary::Relu, &self.conv(shape, input, weight, bias)?)
     }
+    /// [`Kernels::max_pool`], then `max(y, 0)`. The indices are for [`Kernels::max_pool_relu_gradient`] alone.
+    fn max_pool_relu(
+        &self,
+        shape: &PoolShape,
+        x: &Storage<T>,
+    ) -> Result<(Storage<T>, Storage<i64>)> {
+        let (y, indices) = self.max_pool(shape, x)?;
+        Ok((self.unary(Unary::Relu, &y)?, indices))
+    }
+    /// Sends each gradient to the element that was the maximum, if that was positive.
+    fn max_pool_relu_gradient(
+        &self,
+        shape: &PoolShape,
+        grad: &Storage<T>,
+        (y, indices): (&Storage<T>, &Storage<i64>),
+    ) -> Result<Storage<T>> {
+        let passed = self.unary_gradient(Unary::Relu, y, grad)?;
+        self.max_pool_gradient(shape, &passed, indices)
+    }
     /// [`Kernels::matmul`], then what `finish` says.
     fn matmul_then(
         &self,

@@ -33,6 +33,20 @@ impl<T: Float> Tensor<T> {
         Ok(self.max_over::<N>("adaptive_max_pool", shape)?.0)
     }
 
+    /// [`Tensor::max_pool`], then `max(y, 0)`, in the same sweeps over memory in both directions.
+    pub fn max_pool_relu<const N: usize>(&self, spec: &PoolSpec<N>) -> Result<Self> {
+        let shape = PoolShape::sliding(spec, self.shape()).op(format!("max_pool{N}d"))?;
+        let (storage, indices) = self.kernels().max_pool_relu(&shape, self.storage())?;
+        let y = self.sibling(storage, self.pooled_shape::<N>(&shape));
+        let (from, output) = (self.shape().to_vec(), y.detach());
+        Ok(y.record("max_pool_relu", &[self], move |grad, _| {
+            let chosen = (output.storage(), &indices);
+            let kernels = grad.kernels();
+            let storage = kernels.max_pool_relu_gradient(&shape, grad.storage(), chosen)?;
+            Ok(vec![Some(grad.sibling(storage, from))])
+        }))
+    }
+
     /// The mean of each of `output` parts of the last `N` axes, as equal as whole numbers allow.
     pub fn adaptive_avg_pool<const N: usize>(&self, output: [usize; N]) -> Result<Self> {
         self.average_over::<N>("adaptive_avg_pool", PoolShape::adaptive(output, self.shape()))

@@ -4,14 +4,13 @@ use rayon::prelude::*;
 use striate_conv::Buffer;
 use striate_conv::vectorize;
 
-use super::elementwise::relu;
-use super::reduce::{Sums, extreme, sum, sum_over};
+use super::reduce::{extreme, sum, sum_over};
 use super::strided::TASK;
 use crate::Float;
-use crate::backend::{AxisShape, Update};
+use crate::backend::Update;
 
 /// Rows of one task, so that short rows are not tasks of their own.
-fn rows_per_task(width: usize) -> usize {
+pub(super) fn rows_per_task(width: usize) -> usize {
     (TASK / width.max(1)).max(1)
 }
 
@@ -44,137 +43,6 @@ pub(super) fn log_softmax_gradient<T: Float>(y: &[T], grad: &[T], width: usize) 
         },
     );
     out
-}
-
-fn unzip<T: Float>(pairs: &[[f64; 2]]) -> (Buffer<T>, Buffer<T>) {
-    let column = |i: usize| Buffer::from_fn(pairs.len(), |c| T::from_f64(pairs[c][i]));
-    (column(0), column(1))
-}
-
-/// Elements of the planes that [`channel_moments`] takes together: they stay in the cache for its second pass.
-const MOMENTS: usize = 4096;
-
-/// Mean and biased variance of each channel. Those of some planes are taken in two passes, of which the second reads the
-/// cache, and joined to those of the planes before them (Chan, Golub and LeVeque 1979): the difference of large sums
-/// would lose the variance, and two passes over the whole would read memory twice.
-pub(super) fn channel_moments<T: Float>(x: &[T], shape: AxisShape) -> (Buffer<T>, Buffer<T>) {
-    let AxisShape { outer, axis, inner } = shape;
-    let together = (MOMENTS / inner.max(1)).max(1);
-    let channel = |c: usize| {
-        let (mut mean, mut squares) = (0.0, 0.0);
-        for first in (0..outer).step_by(together) {
-            let chosen = first..outer.min(first + together);
-            let planes = || chosen.clone().map(|n| &x[(n * axis + c) * inner..][..inner]);
-            let share = (chosen.len() * inner) as f64;
-            let own_mean = sum_over(planes(), |x| x) / share;
-            let center = T::from_f64(own_mean);
-            let about_center = sum_over(planes(), |x| (x - center) * (x - center));
-            let rounding = own_mean - center.to_f64();
-            let (before, delta) = ((first * inner) as f64, own_mean - mean);
-            let weight = share / (before + share);
-            mean += delta * weight;
-            squares += about_center - share * rounding * rounding;
-            squares += delta * delta * before * weight;
-        }
-        // Rounding may make nothing a little less, and NaN stays NaN.
-        let squares = if squares < 0.0 { 0.0 } else { squares };
-        [mean, squares / (outer * inner) as f64]
-    };
-    unzip(&(0..axis).into_par_iter().map(channel).collect::<Vec<_>>())
-}
-
-/// A [`ChannelAffine`](crate::backend::ChannelAffine) with its numbers at hand.
-pub(super) struct Affine<'a, T> {
-    pub(super) shape: AxisShape,
-    pub(super) center: &'a [T],
-    pub(super) scale: &'a [T],
-    pub(super) shift: &'a [T],
-    pub(super) relu: bool,
-}
-
-impl<T: Float> Affine<'_, T> {
-    /// The centre of a channel, and the function from `x - center` to what passes of a gradient there.
-    #[inline(always)]
-    fn of(&self, channel: usize) -> (T, impl Fn(T, T) -> T + Copy + use<T>) {
-        let (scale, shift) = (self.scale[channel], self.shift[channel]);
-        let relu = self.relu;
-        let passes = move |centred: T, grad: T| {
-            let inactive = scale * centred + shift <= T::ZERO;
-            if relu & inactive { T::ZERO } else { grad }
-        };
-        (self.center[channel], passes)
-    }
-}
-
-pub(super) fn channel_gradient_sums<T: Float>(
-    norm: &Affine<'_, T>,
-    [grad, x]: [&[T]; 2],
-) -> (Buffer<T>, Buffer<T>) {
-    let AxisShape { outer, axis, inner } = norm.shape;
-    let channel = |c: usize| {
-        let (center, passes) = norm.of(c);
-        let mut sums = Sums::new();
-        for n in 0..outer {
-            let planes = [grad, x].map(|data| &data[(n * axis + c) * inner..][..inner]);
-            sums.add(planes, |g, x| {
-                let passed = passes(x - center, g);
-                [passed, passed * (x - center)]
-            });
-        }
-        sums.total()
-    };
-    unzip(&(0..axis).into_par_iter().map(channel).collect::<Vec<_>>())
-}
-
-/// Writes each plane of the output with its channel's number known.
-fn by_plane<T: Float>(shape: AxisShape, f: impl Fn(usize, usize, &mut [T]) + Sync) -> Buffer<T> {
-    let mut out = Buffer::for_overwrite(shape.len());
-    if out.is_empty() {
-        return out;
-    }
-    let planes = rows_per_task(shape.inner);
-    out.par_chunks_mut(planes * shape.inner).enumerate().for_each(|(task, block)| {
-        for (i, out) in block.chunks_mut(shape.inner).enumerate() {
-            let plane = task * planes + i;
-            f(plane % shape.axis, plane * shape.inner, out);
-        }
-    });
-    out
-}
-
-pub(super) fn channel_affine<T: Float>(norm: &Affine<'_, T>, x: &[T]) -> Buffer<T> {
-    by_plane(norm.shape, |channel, at, out| {
-        let [center, scale, shift] = [norm.center, norm.scale, norm.shift].map(|c| c[channel]);
-        let x = &x[at..][..out.len()];
-        if norm.relu {
-            vectorize!({
-                let outputs = out.iter_mut().zip(x);
-                outputs.for_each(|(o, &x)| *o = relu(scale * (x - center) + shift));
-            });
-        } else {
-            vectorize!({
-                out.iter_mut().zip(x).for_each(|(o, &x)| *o = scale * (x - center) + shift);
-            });
-        }
-    })
-}
-
-pub(super) fn channel_combine<T: Float>(
-    norm: &Affine<'_, T>,
-    [grad, x]: [&[T]; 2],
-    [b, d]: [&[T]; 2],
-) -> Buffer<T> {
-    by_plane(norm.shape, |channel, at, out| {
-        let (center, passes) = norm.of(channel);
-        let [a, b, d] = [norm.scale, b, d].map(|values| values[channel]);
-        let inputs = grad[at..][..out.len()].iter().zip(&x[at..][..out.len()]);
-        vectorize!({
-            let outputs = out.iter_mut().zip(inputs);
-            outputs.for_each(|(o, (&g, &x))| {
-                *o = a * passes(x - center, g) + b * (x - center) + d;
-            });
-        });
-    })
 }
 
 pub(super) fn accumulate<T: Float>(target: &mut [T], source: &[T]) {

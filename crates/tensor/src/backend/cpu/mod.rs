@@ -4,6 +4,7 @@
 //! in this module depends on the number of threads: work is cut by size alone, and partial results are
 //! combined in order.
 
+mod channels;
 mod elementwise;
 mod fused;
 mod index;
@@ -56,10 +57,24 @@ fn computed_pair<T: Element, U: Element>(
     Ok((stored(first)?, stored(second)?))
 }
 
+/// What `find` writes of the windows of `x`: maxima and their indices.
+fn max_pool<T: Float>(
+    shape: &PoolShape,
+    x: &[T],
+    find: impl FnOnce(&PoolShape, &[T], &mut [T], &mut [i64]),
+) -> Result<(Storage<T>, Storage<i64>)> {
+    computed_pair("max_pool", || {
+        let mut out = Buffer::for_overwrite(shape.output_len());
+        let mut indices = Buffer::for_overwrite(shape.output_len());
+        find(shape, x, &mut out, &mut indices);
+        (out, indices)
+    })
+}
+
 /// A normalisation with its numbers at hand.
-fn affine<'a, T: Float>(norm: &ChannelAffine<'a, T>) -> Result<fused::Affine<'a, T>> {
+fn affine<'a, T: Float>(norm: &ChannelAffine<'a, T>) -> Result<channels::Affine<'a, T>> {
     let &ChannelAffine { shape, center, scale, shift, relu } = norm;
-    Ok(fused::Affine {
+    Ok(channels::Affine {
         shape,
         center: host(center)?,
         scale: host(scale)?,
@@ -268,13 +283,7 @@ impl<T: Float> Kernels<T> for Cpu {
     }
 
     fn max_pool(&self, shape: &PoolShape, x: &Storage<T>) -> Result<(Storage<T>, Storage<i64>)> {
-        let x = host(x)?;
-        computed_pair("max_pool", || {
-            let mut out = Buffer::for_overwrite(shape.output_len());
-            let mut indices = Buffer::for_overwrite(shape.output_len());
-            pool::max_forward(shape, x, &mut out, &mut indices);
-            (out, indices)
-        })
+        max_pool(shape, host(x)?, pool::max_forward)
     }
 
     fn max_pool_gradient(
@@ -309,6 +318,23 @@ impl<T: Float> Kernels<T> for Cpu {
     fn fold(&self, shape: &ConvShape, columns: &Storage<T>) -> Result<Storage<T>> {
         let columns = host(columns)?;
         output("fold", shape.input_len(), |out| unfold::fold(shape, columns, out))
+    }
+
+    fn max_pool_relu(
+        &self,
+        shape: &PoolShape,
+        x: &Storage<T>,
+    ) -> Result<(Storage<T>, Storage<i64>)> {
+        max_pool(shape, host(x)?, pool::max_relu_forward)
+    }
+
+    fn max_pool_relu_gradient(
+        &self,
+        shape: &PoolShape,
+        grad: &Storage<T>,
+        (_, indices): (&Storage<T>, &Storage<i64>),
+    ) -> Result<Storage<T>> {
+        self.max_pool_gradient(shape, grad, indices)
     }
 
     fn accumulate(&self, target: &mut Storage<T>, source: &Storage<T>) -> Result<()> {
@@ -346,7 +372,7 @@ impl<T: Float> Kernels<T> for Cpu {
             return super::fused::channel_moments(self, x, shape);
         }
         let x = host(x)?;
-        computed_pair("channel_moments", || fused::channel_moments(x, shape))
+        computed_pair("channel_moments", || channels::channel_moments(x, shape))
     }
 
     fn channel_affine(&self, norm: &ChannelAffine<T>, x: &Storage<T>) -> Result<Storage<T>> {
@@ -354,7 +380,7 @@ impl<T: Float> Kernels<T> for Cpu {
             return super::fused::channel_affine(self, norm, x);
         }
         let (norm, x) = (affine(norm)?, host(x)?);
-        computed("channel_affine", || fused::channel_affine(&norm, x))
+        computed("channel_affine", || channels::channel_affine(&norm, x))
     }
 
     fn channel_gradient_sums(
@@ -367,7 +393,7 @@ impl<T: Float> Kernels<T> for Cpu {
         }
         let inputs = [host(grad)?.as_ref(), host(x)?.as_ref()];
         let norm = affine(norm)?;
-        computed_pair("channel_gradient_sums", || fused::channel_gradient_sums(&norm, inputs))
+        computed_pair("channel_gradient_sums", || channels::channel_gradient_sums(&norm, inputs))
     }
 
     fn channel_combine(
@@ -382,7 +408,7 @@ impl<T: Float> Kernels<T> for Cpu {
         let inputs = [host(grad)?.as_ref(), host(x)?.as_ref()];
         let coefficients = [host(b)?.as_ref(), host(d)?.as_ref()];
         let norm = affine(norm)?;
-        computed("channel_combine", || fused::channel_combine(&norm, inputs, coefficients))
+        computed("channel_combine", || channels::channel_combine(&norm, inputs, coefficients))
     }
 
     fn update(

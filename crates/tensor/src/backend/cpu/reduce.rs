@@ -1,7 +1,7 @@
 //! Reductions: fixed segments, partial results, a fixed order of combining. The bits do not depend on the
 //! number of threads.
 //!
-//! Neighbouring axes that are both kept or both reduced are one axis; then each reduced one is folded, the
+//! Neighbouring axes that are both kept or both reduced are one axis. Sums over a channel are made in one go, otherwise each reduced axis is folded, the
 //! last first, as `[outer, axis, inner] -> [outer, inner]`. Sums run in the element type over short
 //! stretches, in lanes that the compiler turns into vectors, and those are added up in f64.
 
@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use striate_conv::Buffer;
 use striate_conv::vectorize;
 
+use super::channels::channel_sums;
 use super::strided::TASK;
 use crate::Float;
 use crate::backend::{AxisShape, Extreme, Reduce};
@@ -25,6 +26,9 @@ pub(super) fn reduce<T: Float>(
             Some((total, same)) if *same == reduced => *total *= size,
             _ => groups.push((size, reduced)),
         }
+    }
+    if let (Reduce::Sum, &[(outer, true), (axis, false), (inner, true)]) = (op, &groups[..]) {
+        return channel_sums(x, AxisShape { outer, axis, inner });
     }
     let mut result: Option<Buffer<T>> = None;
     while let Some(at) = groups.iter().rposition(|&(_, reduced)| reduced) {
@@ -123,7 +127,9 @@ pub(super) fn sum_over<'a, T: Float>(
     f: impl Fn(T) -> T + Copy,
 ) -> f64 {
     let mut sums = Sums::new();
-    slices.into_iter().for_each(|x| sums.add([x, x], |x, _| [f(x)]));
+    for x in slices {
+        vectorize!(sums.add([x, x], |x, _| [f(x)]));
+    }
     let [sum] = sums.total();
     sum
 }
@@ -144,15 +150,15 @@ impl<T: Float, const K: usize> Sums<T, K> {
         Self { lanes: [[T::ZERO; LANES]; K], rows: 0, totals: [0.0; K] }
     }
 
-    /// Adds `f(x, y)` over two slices of one length.
+    /// Adds `f(x, y)` over two slices of one length. For [`vectorize`].
+    #[inline(always)]
     pub(super) fn add(&mut self, [x, y]: [&[T]; 2], f: impl Fn(T, T) -> [T; K] + Copy) {
         for (x, y) in x.chunks(LANES * STRETCH).zip(y.chunks(LANES * STRETCH)) {
             if self.rows + x.len().div_ceil(LANES) > STRETCH {
                 self.empty();
             }
             self.rows += x.len().div_ceil(LANES);
-            let lanes = &mut self.lanes;
-            vectorize!(add_in_lanes(lanes, [x, y], f));
+            add_in_lanes(&mut self.lanes, [x, y], f);
         }
     }
 
@@ -184,25 +190,27 @@ fn add_in_lanes<T: Float, const K: usize>(
     [x, y]: [&[T]; 2],
     f: impl Fn(T, T) -> [T; K],
 ) {
-    // A copy, which the compiler may keep in registers.
-    let mut sums = *lanes;
     let (xs, x_tail) = x.as_chunks::<LANES>();
     let (ys, y_tail) = y.as_chunks::<LANES>();
-    for (x, y) in xs.iter().zip(ys) {
-        for lane in 0..LANES {
-            let values = f(x[lane], y[lane]);
-            for (sums, value) in sums.iter_mut().zip(values) {
-                sums[lane] += value;
+    if !xs.is_empty() {
+        // A copy, which the compiler may keep in registers.
+        let mut sums = *lanes;
+        for (x, y) in xs.iter().zip(ys) {
+            for lane in 0..LANES {
+                let values = f(x[lane], y[lane]);
+                for (sums, value) in sums.iter_mut().zip(values) {
+                    sums[lane] += value;
+                }
             }
         }
+        *lanes = sums;
     }
     for (lane, (&x, &y)) in x_tail.iter().zip(y_tail).enumerate() {
         let values = f(x, y);
-        for (sums, value) in sums.iter_mut().zip(values) {
-            sums[lane] += value;
+        for (lanes, value) in lanes.iter_mut().zip(values) {
+            lanes[lane] += value;
         }
     }
-    *lanes = sums;
 }
 
 /// The extreme of a slice; NaN if any is.

@@ -1,0 +1,296 @@
+//! Pooling of 2x2 windows side by side, which is most of the pooling there is. A cell belongs to one window, so neither maxima
+//! nor their gradients need a branch, which data would take at random.
+//!
+//! Windows are taken in blocks that fill the widest vector, over the ends of rows, since many maps are narrow. A block's cells are
+//! copied from runs of windows side by side, whose length the compiler knows, and from there on all loops are of one length.
+
+use super::max::NOWHERE;
+use crate::element::Float;
+use crate::geometry::{PoolShape, PoolSpec, Windows};
+use crate::simd::vectorized;
+
+/// Windows in a block.
+const BLOCK: usize = 16;
+
+/// The number of no cell in a window. Numbers are as wide as single-precision cells, and so are their vectors.
+const NO_CELL: u32 = 4;
+
+/// The windows of a plane.
+pub(super) struct Halving {
+    /// The upper left cell of each.
+    corners: Vec<u32>,
+    width: usize,
+    /// How many windows each run has: a power of two that divides a row, up to [`BLOCK`].
+    run: usize,
+    /// Whether every cell is in a window.
+    whole: bool,
+}
+
+impl Halving {
+    /// None, if the windows are others.
+    pub(super) fn of(shape: &PoolShape) -> Option<Self> {
+        let Windows::Sliding(spec) = &shape.windows else {
+            return None;
+        };
+        let PoolSpec { kernel, stride, padding, dilation, .. } = *spec;
+        let ([depth, height, width], [_, rows, columns]) = (shape.input, shape.output);
+        let fits =
+            kernel == [1, 2, 2] && stride == kernel && padding == [0; 3] && dilation == [1; 3];
+        let inside = 2 * rows <= height && 2 * columns <= width && columns > 0;
+        if !fits || !inside || u32::try_from(depth * height * width).is_err() {
+            return None;
+        }
+        let first = |row: usize| (row / rows * height + row % rows * 2) * width;
+        let corners = (0..depth * rows)
+            .flat_map(|row| (0..columns).map(move |column| (first(row) + 2 * column) as u32))
+            .collect();
+        let run = BLOCK.min(1 << columns.trailing_zeros());
+        Some(Self { corners, width, run, whole: [2 * rows, 2 * columns] == [height, width] })
+    }
+
+    /// The upper and the lower cells of the windows from `first` on.
+    #[inline(always)]
+    fn cells<T: Float, const RUN: usize>(&self, first: usize, plane: &[T]) -> [[[T; 2]; BLOCK]; 2] {
+        let mut cells = [[[T::ZERO; 2]; BLOCK]; 2];
+        for at in 0..BLOCK / RUN {
+            let at = at * RUN;
+            let Some(&corner) = self.corners.get(first + at) else {
+                break;
+            };
+            for (row, cells) in cells.iter_mut().enumerate() {
+                let (pairs, _) = plane[corner as usize + row * self.width..].as_chunks::<2>();
+                if let Some(run) = pairs.first_chunk::<RUN>() {
+                    cells[at..at + RUN].copy_from_slice(run);
+                }
+            }
+        }
+        cells
+    }
+
+    /// Writes them.
+    #[inline(always)]
+    fn write<T: Float, const RUN: usize>(
+        &self,
+        first: usize,
+        cells: &[[[T; 2]; BLOCK]; 2],
+        plane: &mut [T],
+    ) {
+        for at in 0..BLOCK / RUN {
+            let at = at * RUN;
+            let Some(&corner) = self.corners.get(first + at) else {
+                break;
+            };
+            for (row, cells) in cells.iter().enumerate() {
+                let (pairs, _) = plane[corner as usize + row * self.width..].as_chunks_mut::<2>();
+                if let Some(run) = pairs.first_chunk_mut::<RUN>() {
+                    run.copy_from_slice(&cells[at..at + RUN]);
+                }
+            }
+        }
+    }
+
+    /// Clears what is in no window.
+    fn clear<T: Float>(&self, plane: &mut [T]) {
+        if !self.whole {
+            plane.fill(T::ZERO);
+        }
+    }
+}
+
+/// The block from `first` on, filled up where the slice ends.
+#[inline(always)]
+fn block<T: Copy>(slice: &[T], first: usize, filling: T) -> [T; BLOCK] {
+    let slice = &slice[first..];
+    slice.first_chunk().copied().unwrap_or_else(
+        #[inline(always)]
+        || {
+            let mut block = [filling; BLOCK];
+            block[..slice.len()].copy_from_slice(slice);
+            block
+        },
+    )
+}
+
+#[inline(always)]
+fn put<T: Copy>(slice: &mut [T], first: usize, block: &[T; BLOCK]) {
+    let slice = &mut slice[first..];
+    match slice.first_chunk_mut() {
+        Some(chunk) => *chunk = *block,
+        None => slice.copy_from_slice(&block[..slice.len()]),
+    }
+}
+
+/// Calls a function with the length of runs as a constant.
+macro_rules! by_run {
+    ($halving:expr, $function:ident($($argument:expr),*)) => {
+        match $halving.run {
+            16 => $function::<T, 16>($halving, $($argument),*),
+            8 => $function::<T, 8>($halving, $($argument),*),
+            4 => $function::<T, 4>($halving, $($argument),*),
+            2 => $function::<T, 2>($halving, $($argument),*),
+            _ => $function::<T, 1>($halving, $($argument),*),
+        }
+    };
+}
+
+vectorized! {
+    /// The largest cells of a plane's windows and their places; if a ReLU follows, only of positive ones.
+    pub(super) fn largest[T: Float](
+        halving: &Halving,
+        input: &[T],
+        output: &mut [T],
+        indices: &mut [i64],
+        relu: bool,
+    ) {
+        by_run!(halving, largest_by_runs(input, (output, indices), relu))
+    }
+}
+
+#[inline(always)]
+fn largest_by_runs<T: Float, const RUN: usize>(
+    halving: &Halving,
+    input: &[T],
+    (output, indices): (&mut [T], &mut [i64]),
+    relu: bool,
+) {
+    let mut first = 0;
+    while first < output.len() {
+        let [upper, lower] = halving.cells::<T, RUN>(first, input);
+        let (mut values, mut numbers) = ([T::ZERO; BLOCK], [NO_CELL; BLOCK]);
+        for i in 0..BLOCK {
+            let best = larger((upper[i][0], 0), (upper[i][1], 1));
+            let best = larger(larger(best, (lower[i][0], 2)), (lower[i][1], 3));
+            let nothing = relu & (best.0 <= T::ZERO);
+            values[i] = if nothing { T::ZERO } else { best.0 };
+            numbers[i] = if nothing { NO_CELL } else { best.1 };
+        }
+        let corners = block(&halving.corners, first, 0);
+        let mut places = [NOWHERE; BLOCK];
+        for i in 0..BLOCK {
+            let row = if numbers[i] & 2 == 0 { 0 } else { halving.width as i64 };
+            let place = i64::from(corners[i]) + row + i64::from(numbers[i] & 1);
+            places[i] = if numbers[i] == NO_CELL { NOWHERE } else { place };
+        }
+        put(output, first, &values);
+        put(indices, first, &places);
+        first += BLOCK;
+    }
+}
+
+/// The larger of two cells and their numbers in the window, the first of equal ones; NaN if either is.
+#[inline(always)]
+fn larger<T: Float>(best: (T, u32), cell: (T, u32)) -> (T, u32) {
+    let better = (cell.0 > best.0) | cell.0.is_nan();
+    (if better { cell.0 } else { best.0 }, if better { cell.1 } else { best.1 })
+}
+
+vectorized! {
+    /// The gradients of a plane's cells. Notes whether an index is that of a cell outside its window, whose gradient is then left out.
+    pub(super) fn send_back[T: Float](
+        halving: &Halving,
+        grad_output: &[T],
+        indices: &[i64],
+        grad_input: &mut [T],
+        outside: &mut bool,
+    ) {
+        by_run!(halving, send_back_by_runs(grad_output, indices, grad_input, outside))
+    }
+}
+
+#[inline(always)]
+fn send_back_by_runs<T: Float, const RUN: usize>(
+    halving: &Halving,
+    grad_output: &[T],
+    indices: &[i64],
+    grad_input: &mut [T],
+    outside: &mut bool,
+) {
+    halving.clear(grad_input);
+    let mut first = 0;
+    while first < grad_output.len() {
+        let grad = block(grad_output, first, T::ZERO);
+        let indices = block(indices, first, NOWHERE);
+        let corners = block(&halving.corners, first, 0);
+        let mut numbers = [NO_CELL; BLOCK];
+        let mut strays = 0;
+        for i in 0..BLOCK {
+            let place = indices[i] - i64::from(corners[i]);
+            let lower = place >= halving.width as i64;
+            let column = if lower { place - halving.width as i64 } else { place };
+            let inside = (column == 0) | (column == 1);
+            let number = column as u32 + if lower { 2 } else { 0 };
+            numbers[i] = if inside { number } else { NO_CELL };
+            strays |= u32::from(!inside & (indices[i] != NOWHERE));
+        }
+        *outside |= strays != 0;
+        let mut cells = [[[T::ZERO; 2]; BLOCK]; 2];
+        for (row, cells) in cells.iter_mut().enumerate() {
+            let left = 2 * row as u32;
+            for i in 0..BLOCK {
+                let grad = grad[i];
+                cells[i][0] = if numbers[i] == left { grad } else { T::ZERO };
+                cells[i][1] = if numbers[i] == left + 1 { grad } else { T::ZERO };
+            }
+        }
+        halving.write::<T, RUN>(first, &cells, grad_input);
+        first += BLOCK;
+    }
+}
+
+vectorized! {
+    /// The sums of a plane's windows over `divisor`.
+    pub(super) fn mean[T: Float](halving: &Halving, divisor: T, input: &[T], output: &mut [T]) {
+        by_run!(halving, mean_by_runs(divisor, input, output))
+    }
+}
+
+#[inline(always)]
+fn mean_by_runs<T: Float, const RUN: usize>(
+    halving: &Halving,
+    divisor: T,
+    input: &[T],
+    output: &mut [T],
+) {
+    let mut first = 0;
+    while first < output.len() {
+        let [upper, lower] = halving.cells::<T, RUN>(first, input);
+        let mut means = [T::ZERO; BLOCK];
+        for i in 0..BLOCK {
+            means[i] = (upper[i][0] + upper[i][1] + lower[i][0] + lower[i][1]) / divisor;
+        }
+        put(output, first, &means);
+        first += BLOCK;
+    }
+}
+
+vectorized! {
+    /// Writes a `divisor`-th of each window's gradient to its four cells.
+    pub(super) fn spread[T: Float](
+        halving: &Halving,
+        divisor: T,
+        grad_output: &[T],
+        grad_input: &mut [T],
+    ) {
+        by_run!(halving, spread_by_runs(divisor, grad_output, grad_input))
+    }
+}
+
+#[inline(always)]
+fn spread_by_runs<T: Float, const RUN: usize>(
+    halving: &Halving,
+    divisor: T,
+    grad_output: &[T],
+    grad_input: &mut [T],
+) {
+    halving.clear(grad_input);
+    let mut first = 0;
+    while first < grad_output.len() {
+        let grad = block(grad_output, first, T::ZERO);
+        let mut cells = [[T::ZERO; 2]; BLOCK];
+        for i in 0..BLOCK {
+            cells[i] = [grad[i] / divisor; 2];
+        }
+        halving.write::<T, RUN>(first, &[cells; 2], grad_input);
+        first += BLOCK;
+    }
+}
