@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::transform::{LANES, Square, TAPS, Transform, outputs_of, weight_points, zeros};
-use super::{Grid, Piece, panels_of, points_of_panel, weights_len};
+use super::tiles::{Rows, panels_of, points_of_panel};
+use super::transform::{LANES, Square, TAPS, Transform, sandwich, weight_points, zeros};
+use super::{Grid, Piece, weights_len};
 use crate::buffer::Buffer;
 use crate::element::Float;
 use crate::gemm::kernel::Panels;
 use crate::gemm::{MatrixMut, cuts};
 use crate::geometry::ConvShape;
-use crate::simd::prefetch;
-use crate::unfold::Staged;
-use crate::vectorize;
+use crate::simd::{prefetch, vectorized};
+use crate::unfold::{Staged, copy_row};
 
 /// Tiles of a task for each row of blocks of taps: their points fit the second-level cache, if there are not too many
 /// channels.
@@ -208,13 +208,13 @@ where
                 let rows = self.grid.input_rows(rows);
                 let planes = &input[image * image_len..][..image_len];
                 let tiles = rows.start * columns..rows.end * columns;
-                Staged::new(&windows, planes, channels.clone(), tiles, LANES)
+                Staged::copied(&windows, planes, channels.clone(), tiles, STEP)
             };
             let staged: Vec<Staged<'_, T>> = pieces.par_iter().map(stage).collect();
             strips.par_iter_mut().zip(&panels_of(&staged)).for_each(|(strip, panel)| {
-                let mut cells = Box::new([zeros::<T, TILE>(); 2]);
+                let mut cells = Rows::<T, STEP>::new();
                 for channel in channels.clone() {
-                    let places = (&staged[..], panel, channel - channels.start);
+                    let places = (&staged[..], &panel[..], channel - channels.start);
                     let rows = [channel, rows_of(self.shape.in_channels)];
                     points_of_panel(F::input, places, &mut cells, &mut strip.matrix, rows);
                 }
@@ -308,35 +308,12 @@ where
         let kernel = T::kernel();
         let channels = outputs[0].dims()[0];
         let padded = channels.next_multiple_of(kernel.rows);
-        let mut line = vec![T::ZERO; STEP * LANES];
-        let mut tile = zeros::<T, STEP>();
         let all_products = products.chunks_exact(padded * Self::POINTS * LANES);
         for (&start, products) in points.panels.iter().zip(all_products) {
             let lanes = products.as_chunks::<LANES>().0;
             let squares: &[Square<T, TILE>] = lanes.as_chunks::<TILE>().0.as_chunks::<TILE>().0;
             let runs = self.runs(start, &points.pieces, pieces);
-            for (channel, square) in squares[..channels].iter().enumerate() {
-                if channel + 1 < channels {
-                    for run in &runs {
-                        prefetch(&outputs[run.piece].row_mut(channel + 1)[run.cells.clone()]);
-                    }
-                }
-                outputs_of(self.by, square, &mut tile);
-                if let Some(bias) = bias {
-                    let outputs = tile.as_flattened_mut().as_flattened_mut();
-                    vectorize!(outputs.iter_mut().for_each(|y| *y += bias[channel]));
-                }
-                let mut row = STEP;
-                for run in &runs {
-                    if run.row != row {
-                        row = run.row;
-                        let lanes = tile[row].each_ref().map(|lane| &lane[..]);
-                        kernel.interleave(&lanes, &mut line);
-                    }
-                    let cells = &mut outputs[run.piece].row_mut(channel)[run.cells.clone()];
-                    cells.copy_from_slice(&line[run.first..][..cells.len()]);
-                }
-            }
+            write_panel(self.by, &squares[..channels], bias, (&runs, outputs));
         }
     }
 
@@ -367,6 +344,46 @@ where
             }
         }
         runs
+    }
+}
+
+vectorized! {
+    /// Transforms the products of a panel of tiles into outputs, channel by channel, adds the bias and writes them.
+    fn write_panel[T: Float, F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize](
+        _by: F,
+        squares: &[Square<T, TILE>],
+        bias: Option<&[T]>,
+        places: (&[Run], &mut [MatrixMut<'_, T>]),
+    ) {
+        let (runs, outputs) = places;
+        let mut tile = zeros::<T, STEP>();
+        // The outputs of a row, tile by tile.
+        let mut line = [[T::ZERO; STEP]; LANES];
+        for (channel, square) in squares.iter().enumerate() {
+            if channel + 1 < squares.len() {
+                for run in runs {
+                    prefetch(&outputs[run.piece].row_mut(channel + 1)[run.cells.clone()]);
+                }
+            }
+            sandwich(F::output, square, &mut tile);
+            let bias = match bias {
+                Some(bias) => bias[channel],
+                None => T::ZERO,
+            };
+            let mut row = STEP;
+            for run in runs {
+                if run.row != row {
+                    row = run.row;
+                    for (lane, outputs) in line.iter_mut().enumerate() {
+                        for (output, of_tile) in outputs.iter_mut().zip(&tile[row]) {
+                            *output = of_tile[lane] + bias;
+                        }
+                    }
+                }
+                let cells = &mut outputs[run.piece].row_mut(channel)[run.cells.clone()];
+                copy_row(&line.as_flattened()[run.first..][..cells.len()], cells);
+            }
+        }
     }
 }
 

@@ -25,18 +25,16 @@
 //! place of the largest results. Convolutions in f64 do not come here.
 
 mod forward;
+mod tiles;
 mod transform;
 mod weight_gradient;
 
 use std::ops::Range;
 
-use self::transform::{Four, LANES, Square, TAPS, Three, sandwich, zeros};
+use self::transform::{Four, LANES, TAPS, Three};
 use super::Operation;
 use crate::element::{DType, Float};
-use crate::gemm::MatrixMut;
 use crate::geometry::{ConvShape, ConvSpec};
-use crate::simd::vectorized;
-use crate::unfold::Staged;
 
 /// Whether this can compute a convolution of `T`.
 pub(super) fn applies<T: Float>(shape: &ConvShape) -> bool {
@@ -207,56 +205,4 @@ impl Grid {
 struct Piece {
     image: usize,
     rows: Range<usize>,
-}
-
-/// Where the lanes of a panel of tiles are: the piece, the offset in what is staged of it, and the lane, in order.
-type Places = Vec<(usize, usize, usize)>;
-
-/// The places of all panels of the tiles that are staged.
-fn panels_of<T: Float>(staged: &[Staged<'_, T>]) -> Vec<Places> {
-    let (mut panels, mut lane) = (Vec::new(), LANES);
-    for (piece, staged) in staged.iter().enumerate() {
-        for &(mut offset, mut len) in staged.runs() {
-            while len > 0 {
-                if lane == LANES {
-                    panels.push(Vec::new());
-                    lane = 0;
-                }
-                let count = len.min(LANES - lane);
-                if let Some(panel) = panels.last_mut() {
-                    panel.push((piece, offset, lane));
-                }
-                (offset, len, lane) = (offset + count, len - count, lane + count);
-            }
-        }
-    }
-    panels
-}
-
-vectorized! {
-    /// The points of a panel of tiles of one channel: collects the cells of each tile, transforms their columns and rows with `f`
-    /// and writes every point to a row of a matrix, the first and how many rows apart. `cells` are two squares to work in; the
-    /// second takes what copies of fixed length write too much.
-    fn points_of_panel[T: Float, F: Fn([T; N]) -> [T; M], const N: usize, const M: usize](
-        f: F,
-        places: (&[Staged<'_, T>], &Places, usize),
-        cells: &mut [Square<T, N>; 2],
-        matrix: &mut MatrixMut<'_, T>,
-        rows: [usize; 2],
-    ) {
-        let (staged, panel, channel) = places;
-        let flat = cells.as_flattened_mut().as_flattened_mut().as_flattened_mut();
-        // What a copy writes too much is overwritten by the next.
-        for tap in 0..N * N {
-            for &(piece, offset, lane) in panel {
-                let read = staged[piece].read::<LANES>(channel, tap, offset);
-                flat[tap * LANES + lane..][..LANES].copy_from_slice(read);
-            }
-        }
-        let mut points = zeros();
-        sandwich(f, &cells[0], &mut points);
-        for (point, values) in points.as_flattened().iter().enumerate() {
-            matrix.row_mut(rows[0] + point * rows[1])[..LANES].copy_from_slice(values);
-        }
-    }
 }

@@ -75,15 +75,6 @@ vectorized! {
 }
 
 vectorized! {
-    /// The outputs of tiles, from the products at the points.
-    pub(super) fn outputs_of[
-        T: Float, F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize
-    ](_by: F, products: &Square<T, TILE>, outputs: &mut Square<T, STEP>) {
-        sandwich(F::output, products, outputs);
-    }
-}
-
-vectorized! {
     /// The gradients of taps, from the sums at the points.
     pub(super) fn taps_of[
         T: Float, F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize

@@ -10,8 +10,9 @@
 
 use rayon::prelude::*;
 
+use super::tiles::{Rows, panels_of, points_of_panel};
 use super::transform::{LANES, TAPS, Transform, taps_of, zeros};
-use super::{Grid, Piece, panels_of, points_of_panel, sums_len};
+use super::{Grid, Piece, sums_len};
 use crate::buffer::Buffer;
 use crate::element::Float;
 use crate::gemm::MatrixMut;
@@ -47,9 +48,14 @@ pub(super) fn weight_gradient<T: Float, F, const STEP: usize, const TILE: usize>
     for pieces in groups(shape, tiles) {
         let windows = grid.windows(shape, TILE);
         let halo = grid.blocks[0] - 1;
-        let right = Points::new(&windows, input, (&pieces, halo, LANES), F::input);
+        let right = Points::new::<STEP, _, _>(&windows, input, (&pieces, halo, LANES), F::input);
         let windows = gradient_windows(&grid, shape);
-        let left = Points::new(&windows, grad_output, (&pieces, 0, kernel.rows), F::gradient);
+        let left = Points::new::<STEP, _, _>(
+            &windows,
+            grad_output,
+            (&pieces, 0, kernel.rows),
+            F::gradient,
+        );
         let runs = runs(&grid, &pieces);
         sums.par_chunks_exact_mut(row_len).enumerate().for_each(|(index, sums)| {
             let (panel, point) = (index / points, index % points);
@@ -174,7 +180,7 @@ struct Points<T: Float> {
 
 impl<T: Float> Points<T> {
     /// The points of the rows of tiles of the pieces, and of some more below each.
-    fn new<const CELLS: usize, const TILE: usize>(
+    fn new<const STEP: usize, const CELLS: usize, const TILE: usize>(
         windows: &ConvShape,
         images: &[T],
         (pieces, halo, width): (&[Piece], usize, usize),
@@ -192,17 +198,17 @@ impl<T: Float> Points<T> {
             let stage = |Piece { image, rows }: &Piece| {
                 let planes = &images[image * image_len..][..image_len];
                 let tiles = rows.start * columns..(rows.end + halo) * columns;
-                Staged::new(windows, planes, group.clone(), tiles, LANES)
+                Staged::copied(windows, planes, group.clone(), tiles, STEP)
             };
             let staged: Vec<_> = pieces.iter().map(stage).collect();
-            let mut cells = Box::new([zeros::<T, CELLS>(); 2]);
+            let mut cells = Rows::<T, STEP>::new();
             // Lanes without a channel stay zero.
             let mut points = vec![zeros::<T, TILE>(); width];
             for (number, panel) in panels_of(&staged).iter().enumerate() {
                 for (channel, points) in points[..group.len()].iter_mut().enumerate() {
                     let points = points.as_flattened_mut().as_flattened_mut();
                     let mut points = MatrixMut::row_major(points, [TILE * TILE, LANES]);
-                    let places = (&staged[..], panel, channel);
+                    let places = (&staged[..], &panel[..], channel);
                     points_of_panel(transform, places, &mut cells, &mut points, [0, 1]);
                 }
                 let first = number * LANES;
