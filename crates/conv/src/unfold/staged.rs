@@ -178,19 +178,7 @@ impl<'a, T: Float> Staged<'a, T> {
             let first = (z * height + y) * width + x;
             return frame.staged(cells, outputs, (first, shape.input));
         }
-        Self::copied(shape, planes, channels, outputs, 0)
-    }
-
-    /// With the columns of a row in order, and with `slack` as [`Self::new`].
-    pub(crate) fn copied(
-        shape: &ConvShape,
-        planes: &[T],
-        channels: Range<usize>,
-        outputs: Range<usize>,
-        slack: usize,
-    ) -> Self {
-        let frame = Frame::new(shape, &outputs, 1);
-        let cells = Cells::Copied(frame.copy(planes, channels, slack));
+        let cells = Cells::Copied(frame.copy(planes, channels, 0));
         frame.staged(cells, outputs, (0, frame.size))
     }
 
@@ -236,12 +224,6 @@ impl<'a, T: Float> Staged<'a, T> {
     pub(crate) fn rows(&self, taps: usize, rows: Range<usize>) -> Vec<usize> {
         let first = rows.start / taps;
         rows.map(|row| (row / taps - first) * self.channel + self.taps[row % taps]).collect()
-    }
-
-    /// What a tap reads of a channel for the output with this offset, and all behind it.
-    #[inline(always)]
-    pub(crate) fn from(&self, channel: usize, tap: usize, offset: usize) -> &[T] {
-        &self.cells()[channel * self.channel + self.taps[tap] + offset..]
     }
 
     /// What a tap reads of a channel for `LEN` outputs, from the one with this offset on.

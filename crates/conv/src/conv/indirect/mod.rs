@@ -35,7 +35,7 @@ const STAGED_BYTES: usize = 256 << 10;
 /// Columns of a task that hide what a last tile computes for nothing.
 const FEW_COLUMNS: usize = 128;
 /// Pixels that are turned from rows of channels to rows of pixels at a time.
-const TURN: usize = 16;
+pub(super) const TURN: usize = 16;
 
 /// What gathering costs more than reading panels, as a share of the products.
 const GATHER: f64 = 0.05;
@@ -221,7 +221,12 @@ impl Cuts {
 
 /// Writes rows of channels, `[pixels][width]`, of which there may be some after the last pixel, as rows of pixels, and adds a
 /// bias to each.
-fn turn<T: Float>(rows: &[T], width: usize, bias: Option<&[T]>, output: &mut MatrixMut<'_, T>) {
+pub(super) fn turn<T: Float>(
+    rows: &[T],
+    width: usize,
+    bias: Option<&[T]>,
+    output: &mut MatrixMut<'_, T>,
+) {
     let pixels = output.dims()[1];
     let mut block = [[T::ZERO; TURN]; LARGEST_WIDTH];
     let block = &mut block[..width];

@@ -5,9 +5,9 @@
 //! matrix `[out_channels, in_channels]`, whose product is a matrix product like any other:
 //!
 //! 1. the weights are transformed and packed, once a call;
-//! 2. a task takes some rows of tiles and writes their points as the microkernel reads them;
-//! 3. for some output channels at a time, the microkernel multiplies at every point, and
-//! 4. the products, still in the cache, are transformed back into outputs (all in `forward`).
+//! 2. a task takes some rows of tiles, of one image or of several, and computes their points ([`tiles`]);
+//! 3. for a vector or two of output channels at a time, the kernel that gathers multiplies at every point, and
+//! 4. the products, still in the cache, are transformed back into outputs and turned into rows of pixels (all in `forward`).
 //!
 //! On maps of three, five, six or nine cells, tiles of 3x3 outputs, F(3x3, 3x3), leave less beyond the output.
 //!
@@ -17,9 +17,7 @@
 //! in the list of tiles. As the list has rows that are longer than those of the outputs, by one tile for each block
 //! after the first, some of what is computed is for no output.
 //!
-//! The tiles are the windows of a convolution with a kernel of six or five and a stride of four or three, so that
-//! staging (`unfold/staged.rs`) serves them too. All transforms work on sixteen tiles at a time, one in each lane
-//! ([`transform`]).
+//! All transforms work on sixteen channels at a time, one in each lane ([`transform`]).
 //!
 //! The transforms cost accuracy: the error is some five times that of the plain sum, still a few units in the last
 //! place of the largest results. Convolutions in f64 do not come here.
@@ -34,6 +32,7 @@ use std::ops::Range;
 use self::transform::{Four, LANES, TAPS, Three};
 use super::Operation;
 use crate::element::{DType, Float};
+use crate::gemm::cuts;
 use crate::geometry::{ConvShape, ConvSpec};
 
 /// Whether this can compute a convolution of `T`.
@@ -126,8 +125,24 @@ pub(super) fn weight_gradient<T: Float>(
 
 /// Elements of the transformed weights.
 pub(super) fn weights_len<T: Float>(shape: &ConvShape) -> usize {
-    let outputs = shape.out_channels.next_multiple_of(T::kernel().rows);
+    let outputs: usize = panels::<T>(shape.out_channels).map(|(_, width)| width).sum();
     Grid::of(shape).weight_points() * outputs * shape.in_channels
+}
+
+/// The panels of so many output channels: those of each, and its width, whole vectors of [`LANES`].
+fn panels<T: Float>(channels: usize) -> impl Iterator<Item = (Range<usize>, usize)> + Clone {
+    let kernel = T::kernel();
+    let widest = kernel.widest_panel();
+    cuts(channels, widest).map(|channels| {
+        let width = kernel.panel_width(channels.len().max(LANES));
+        (channels, width)
+    })
+}
+
+/// Tiles from one point to the next: an odd number, so that the points of a tile do not all fall into the same few sets of the
+/// cache.
+fn point_len(tiles: usize) -> usize {
+    tiles | 1
 }
 
 /// Elements of the transformed gradient of the weight.
@@ -199,10 +214,4 @@ impl Grid {
         (spec.kernel, spec.stride) = ([1, cells, cells], [1, self.step, self.step]);
         ConvShape { output: [1, self.rows + self.blocks[0] - 1, self.columns], spec, ..*shape }
     }
-}
-
-/// Rows of tiles of the outputs of one image.
-struct Piece {
-    image: usize,
-    rows: Range<usize>,
 }

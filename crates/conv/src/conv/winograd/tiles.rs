@@ -1,109 +1,121 @@
-//! From cells of a map to the points of its tiles, sixteen tiles at a time.
+//! From the cells of a map to the points of its tiles, sixteen channels at a time.
 //!
-//! A row of cells that neighbouring tiles read lies in memory as it is needed, but for one thing: a lane wants the cells of its
-//! own tile, which are `STEP` apart. So each row is copied, as runs of neighbouring tiles, in two lines, one of each tile's first
-//! `STEP` cells and one of those behind them; the lines are sorted by the place in the tile, and transformed.
+//! A vector holds one cell of sixteen channels, so a tile may begin at any cell, and maps may be of any size. Rows of sixteen planes are
+//! turned into vectors once, with their padding; after that, all that tiles read and write are whole vectors.
 
-use super::transform::{LANES, Square, zeros};
+use std::ops::Range;
+
+use super::transform::LANES;
+use crate::buffer::Buffer;
 use crate::element::Float;
-use crate::gemm::MatrixMut;
+use crate::geometry::ConvShape;
 use crate::simd::vectorized;
-use crate::unfold::{Staged, copy_row};
 
-/// Neighbouring tiles of a panel, whose rows are staged one after another.
-pub(super) struct Run {
-    piece: usize,
-    /// The offset of the first one in what is staged of the piece.
-    offset: usize,
-    /// Its lane.
-    lane: usize,
-    count: usize,
+/// Rows of tiles of an image.
+#[derive(Clone)]
+pub(super) struct Piece {
+    pub(super) image: usize,
+    pub(super) rows: Range<usize>,
 }
 
-/// The runs of all panels of the tiles that are staged.
-pub(super) fn panels_of<T: Float>(staged: &[Staged<'_, T>]) -> Vec<Vec<Run>> {
-    let (mut panels, mut lane) = (Vec::new(), LANES);
-    for (piece, staged) in staged.iter().enumerate() {
-        for &(mut offset, mut len) in staged.runs() {
-            while len > 0 {
-                if lane == LANES {
-                    panels.push(Vec::new());
-                    lane = 0;
-                }
-                let count = len.min(LANES - lane);
-                if let Some(panel) = panels.last_mut() {
-                    panel.push(Run { piece, offset, lane, count });
-                }
-                offset += count * staged.step();
-                (len, lane) = (len - count, lane + count);
-            }
+/// Where the points of tiles are written, in vectors: those of the first tile, from one tile to the next, and from one point to
+/// the next.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) first: usize,
+    pub(super) tile: usize,
+    pub(super) point: usize,
+}
+
+/// Cells of some rows of a map with their padding, as vectors of channels.
+pub(super) struct Cells<T: Float> {
+    values: Buffer<T>,
+    /// Cells of a row, and from one tile to the next.
+    row: [usize; 2],
+}
+
+impl<T: Float> Cells<T> {
+    /// What some rows of tiles read of up to [`LANES`] channels; the tiles are `windows` of the images.
+    pub(super) fn new(
+        windows: &ConvShape,
+        images: &[T],
+        Piece { image, rows }: &Piece,
+        channels: Range<usize>,
+    ) -> Self {
+        let [_, height, width] = windows.input;
+        let (size, step) = (windows.spec.kernel[2], windows.spec.stride[2]);
+        let reach = |tiles: usize| (tiles - 1) * step + size;
+        let (padded_width, padded_height) = (reach(windows.output[2]), reach(rows.len()));
+        let [above, left] = [1, 2].map(|axis| windows.spec.padding[axis][0]);
+        let mut values = Buffer::for_overwrite(padded_height * padded_width * LANES);
+        let planes = &images[image * windows.in_channels * height * width..];
+        let none = vec![T::ZERO; width];
+        for (y, row) in values.chunks_exact_mut(padded_width * LANES).enumerate() {
+            let Some(y) = (rows.start * step + y).checked_sub(above).filter(|&y| y < height) else {
+                row.fill(T::ZERO);
+                continue;
+            };
+            let lanes: [&[T]; LANES] = std::array::from_fn(|lane| {
+                let row = ((channels.start + lane) * height + y) * width;
+                if lane < channels.len() { &planes[row..][..width] } else { &none[..] }
+            });
+            row[..left * LANES].fill(T::ZERO);
+            T::kernel().interleave(&lanes, &mut row[left * LANES..][..width * LANES]);
+            row[(left + width) * LANES..].fill(T::ZERO);
         }
+        Self { values, row: [padded_width, step] }
     }
-    panels
-}
 
-/// Room for a row of cells of sixteen tiles: tile by tile, and sorted by the place in the tile.
-pub(super) struct Rows<T, const STEP: usize> {
-    lines: [[[T; STEP]; LANES]; 2],
-    sorted: [[[T; LANES]; STEP]; 2],
-}
-
-impl<T: Float, const STEP: usize> Rows<T, STEP> {
-    pub(super) fn new() -> Self {
-        let (line, sorted) = ([[T::ZERO; STEP]; LANES], [[T::ZERO; LANES]; STEP]);
-        Self { lines: [line; 2], sorted: [sorted; 2] }
+    /// Writes the points of `tiles`, rows and columns of tiles `N` cells wide, whose columns and rows `f` transforms.
+    pub(super) fn points<F: Fn([T; N]) -> [T; M], const N: usize, const M: usize>(
+        &self,
+        f: F,
+        tiles: [usize; 2],
+        points: &mut [T],
+        place: Place,
+    ) {
+        let (cells, points) = (self.values.as_chunks().0, points.as_chunks_mut().0);
+        points_of_tiles(f, (cells, self.row), tiles, points, place);
     }
 }
 
 vectorized! {
-    /// The points of a panel of tiles of one channel, `N` cells wide: transforms their rows and columns with `f` and writes every
-    /// point to a row of a matrix, the first and how many rows apart.
-    pub(super) fn points_of_panel[
-        T: Float, F: Fn([T; N]) -> [T; M], const STEP: usize, const N: usize, const M: usize
+    /// See [`Cells::points`].
+    fn points_of_tiles[
+        T: Float, F: Fn([T; N]) -> [T; M], const N: usize, const M: usize
     ](
         f: F,
-        places: (&[Staged<'_, T>], &[Run], usize),
-        rows: &mut Rows<T, STEP>,
-        matrix: &mut MatrixMut<'_, T>,
-        to: [usize; 2],
+        source: (&[[T; LANES]], [usize; 2]),
+        tiles: [usize; 2],
+        points: &mut [[T; LANES]],
+        place: Place,
     ) {
-        let (staged, runs, channel) = places;
-        let mut half = [[[T::ZERO; LANES]; M]; N];
-        let lines = N.div_ceil(STEP);
-        for (y, half) in half.iter_mut().enumerate() {
-            for run in runs {
-                let cells = staged[run.piece].from(channel, y * N, run.offset);
-                for (number, line) in rows.lines[..lines].iter_mut().enumerate() {
-                    let line = line[run.lane..][..run.count].as_flattened_mut();
-                    copy_row(&cells[number * STEP..][..line.len()], line);
-                }
-            }
-            for (line, sorted) in rows.lines[..lines].iter().zip(&mut rows.sorted) {
-                for (lane, cells) in line.iter().enumerate() {
-                    for (place, cell) in cells.iter().enumerate() {
-                        sorted[place][lane] = *cell;
+        let ((cells, [width, step]), [rows, columns]) = (source, tiles);
+        let mut half = [[[T::ZERO; LANES]; N]; M];
+        for tile in 0..rows * columns {
+            let corner = (tile / columns * width + tile % columns) * step;
+            for x in 0..N {
+                let column: [&[T; LANES]; N] = std::array::from_fn(|y| &cells[corner + y * width + x]);
+                for lane in 0..LANES {
+                    let values = f(std::array::from_fn(|y| column[y][lane]));
+                    for (half, value) in half.iter_mut().zip(values) {
+                        half[x][lane] = value;
                     }
                 }
             }
-            let cells = rows.sorted.as_flattened();
-            for lane in 0..LANES {
-                let points = f(std::array::from_fn(|x| cells[x][lane]));
-                for (half, point) in half.iter_mut().zip(points) {
-                    half[lane] = point;
+            let first = place.first + tile * place.tile;
+            for (y, half) in half.iter().enumerate() {
+                let mut row = [[T::ZERO; LANES]; M];
+                for lane in 0..LANES {
+                    let values = f(std::array::from_fn(|x| half[x][lane]));
+                    for (row, value) in row.iter_mut().zip(values) {
+                        row[lane] = value;
+                    }
+                }
+                for (x, values) in row.iter().enumerate() {
+                    points[first + (y * M + x) * place.point] = *values;
                 }
             }
-        }
-        let mut points: Square<T, M> = zeros();
-        for x in 0..M {
-            for lane in 0..LANES {
-                let column = f(std::array::from_fn(|y| half[y][x][lane]));
-                for (points, point) in points.iter_mut().zip(column) {
-                    points[x][lane] = point;
-                }
-            }
-        }
-        for (point, values) in points.as_flattened().iter().enumerate() {
-            matrix.row_mut(to[0] + point * to[1])[..LANES].copy_from_slice(values);
         }
     }
 }

@@ -10,15 +10,16 @@
 
 use rayon::prelude::*;
 
-use super::tiles::{Rows, panels_of, points_of_panel};
+use super::tiles::{Cells, Piece, Place};
 use super::transform::{LANES, TAPS, Transform, taps_of, zeros};
-use super::{Grid, Piece, sums_len};
+use super::{Grid, point_len, sums_len};
 use crate::buffer::Buffer;
 use crate::element::Float;
-use crate::gemm::MatrixMut;
+use crate::gemm::cuts;
 use crate::gemm::kernel::Panels;
 use crate::geometry::ConvShape;
-use crate::unfold::Staged;
+use crate::simd::vectorized;
+use crate::unfold::copy_row;
 
 /// Bytes that the points of a group of tiles may take, of both factors together.
 const GROUP_BYTES: usize = 8 << 20;
@@ -48,14 +49,9 @@ pub(super) fn weight_gradient<T: Float, F, const STEP: usize, const TILE: usize>
     for pieces in groups(shape, tiles) {
         let windows = grid.windows(shape, TILE);
         let halo = grid.blocks[0] - 1;
-        let right = Points::new::<STEP, _, _>(&windows, input, (&pieces, halo, LANES), F::input);
+        let right = Points::new(&windows, input, (&pieces, halo, LANES), F::input);
         let windows = gradient_windows(&grid, shape);
-        let left = Points::new::<STEP, _, _>(
-            &windows,
-            grad_output,
-            (&pieces, 0, kernel.rows),
-            F::gradient,
-        );
+        let left = Points::new(&windows, grad_output, (&pieces, 0, kernel.rows), F::gradient);
         let runs = runs(&grid, &pieces);
         sums.par_chunks_exact_mut(row_len).enumerate().for_each(|(index, sums)| {
             let (panel, point) = (index / points, index % points);
@@ -180,47 +176,36 @@ struct Points<T: Float> {
 
 impl<T: Float> Points<T> {
     /// The points of the rows of tiles of the pieces, and of some more below each.
-    fn new<const STEP: usize, const CELLS: usize, const TILE: usize>(
+    fn new<const CELLS: usize, const TILE: usize>(
         windows: &ConvShape,
         images: &[T],
         (pieces, halo, width): (&[Piece], usize, usize),
         transform: impl Fn([T; CELLS]) -> [T; TILE] + Copy + Sync,
     ) -> Self {
         let (channels, columns) = (windows.in_channels, windows.output[2]);
-        let image_len = windows.input_len() / windows.batch;
         let tiles: usize = pieces.iter().map(|piece| (piece.rows.len() + halo) * columns).sum();
         let point_len = point_len(tiles);
         let panel_len = TILE * TILE * point_len * width;
         let mut values = Buffer::for_overwrite(channels.div_ceil(width) * panel_len);
-        let places = values.par_chunks_exact_mut(panel_len).enumerate();
-        places.for_each(|(panel, place)| {
-            let group = panel * width..channels.min((panel + 1) * width);
-            let stage = |Piece { image, rows }: &Piece| {
-                let planes = &images[image * image_len..][..image_len];
-                let tiles = rows.start * columns..(rows.end + halo) * columns;
-                Staged::copied(windows, planes, group.clone(), tiles, STEP)
-            };
-            let staged: Vec<_> = pieces.iter().map(stage).collect();
-            let mut cells = Rows::<T, STEP>::new();
-            // Lanes without a channel stay zero.
-            let mut points = vec![zeros::<T, TILE>(); width];
-            for (number, panel) in panels_of(&staged).iter().enumerate() {
-                for (channel, points) in points[..group.len()].iter_mut().enumerate() {
-                    let points = points.as_flattened_mut().as_flattened_mut();
-                    let mut points = MatrixMut::row_major(points, [TILE * TILE, LANES]);
-                    let places = (&staged[..], &panel[..], channel);
-                    points_of_panel(transform, places, &mut cells, &mut points, [0, 1]);
-                }
-                let first = number * LANES;
-                let count = LANES.min(tiles - first);
-                for point in 0..TILE * TILE {
-                    let mut lanes: [&[T]; LANES] = [&[]; LANES];
-                    for (lane, points) in lanes.iter_mut().zip(&points) {
-                        *lane = &points.as_flattened()[point][..count];
-                    }
-                    let place = &mut place[(point * point_len + first) * width..][..count * width];
-                    T::kernel().interleave(&lanes[..width], place);
-                }
+        let channel_groups: Vec<_> = cuts(channels, LANES / width * width).collect();
+        // So many panels are as wide as a vector, or less.
+        let together = LANES / width;
+        let places = values.par_chunks_mut(together * panel_len).zip(channel_groups);
+        places.for_each(|(places, group)| {
+            let mut first = 0;
+            let mut points = Buffer::for_overwrite(TILE * TILE * point_len * LANES);
+            for piece in pieces {
+                let rows = piece.rows.start..piece.rows.end + halo;
+                let size = [rows.len(), columns];
+                let cells = Cells::new(windows, images, &Piece { rows, ..*piece }, group.clone());
+                let place = Place { first, tile: 1, point: point_len };
+                let points = if width == LANES { &mut *places } else { &mut points[..] };
+                cells.points(transform, size, points, place);
+                first += size[0] * size[1];
+            }
+            if width < LANES {
+                let lanes = places.chunks_exact_mut(panel_len).enumerate();
+                lanes.for_each(|(number, place)| cut_lanes(&points, number * width, width, place));
             }
         });
         Self { values, tiles, width }
@@ -237,8 +222,12 @@ impl<T: Float> Points<T> {
     }
 }
 
-/// Tiles from one point of a panel to the next: an odd number, so that the points of a tile do not all fall into the
-/// same few sets of the cache.
-fn point_len(tiles: usize) -> usize {
-    tiles | 1
+vectorized! {
+    /// Some lanes of each vector, one after the other.
+    fn cut_lanes[T: Float](vectors: &[T], first: usize, count: usize, lanes: &mut [T]) {
+        let vectors = vectors.as_chunks::<LANES>().0;
+        for (lanes, vector) in lanes.chunks_exact_mut(count).zip(vectors) {
+            copy_row(&vector[first..first + count], lanes);
+        }
+    }
 }
