@@ -28,7 +28,7 @@ use super::{Operation, TASKS, padded};
 use crate::element::Float;
 use crate::gemm::MatrixMut;
 use crate::geometry::ConvShape;
-use crate::simd::vectorized;
+use crate::simd::{prefetch, vectorized};
 
 /// Bytes of what a task stages: it and the panels share a core's second-level cache.
 const STAGED_BYTES: usize = 256 << 10;
@@ -251,6 +251,9 @@ vectorized! {
             let mut values = *values;
             values.iter_mut().for_each(|value| *value += bias);
             let to = &mut output.row_mut(channel)[start..];
+            if let Some(next) = to.get(2 * TURN..3 * TURN) {
+                prefetch(next);
+            }
             match to.first_chunk_mut() {
                 Some(to) => *to = values,
                 None => to.copy_from_slice(&values[..to.len()]),
