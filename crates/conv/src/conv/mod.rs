@@ -99,14 +99,13 @@ impl Algorithm {
     pub fn costs<T: Float>(operation: Operation, shape: &ConvShape) -> [(Self, f64); 4] {
         let may_transform =
             WINOGRAD.load(Ordering::Relaxed) && Self::Winograd.applies::<T>(operation, shape);
-        // The input gradient is another convolution, with other tiles. What these save was measured against unfolding.
+        // The input gradient is another convolution, with other tiles.
         let transformed = match (operation, shape.flipped()) {
             _ if !may_transform => f64::INFINITY,
             (Operation::InputGradient, Some(flipped)) => {
-                let unfolding = im2col::unfolding(Operation::Forward, &flipped);
-                padded(shape) * unfolding * winograd::cost(Operation::Forward, &flipped)
+                padded(shape) * winograd::cost::<T>(Operation::Forward, &flipped)
             }
-            _ => im2col::unfolding(operation, shape) * winograd::cost(operation, shape),
+            _ => winograd::cost::<T>(operation, shape),
         };
         [
             (Self::Im2col, im2col::cost::<T>(operation, shape)),

@@ -43,28 +43,44 @@ pub(super) fn applies<T: Float>(shape: &ConvShape) -> bool {
     plain && flat && T::DTYPE == DType::F32 && T::kernel().columns == LANES
 }
 
-/// What transforming a tile costs for each of its outputs and channels, in products, and how much more where a row of tiles has only
-/// one: forward, and for the weight gradient, whose both sides are tiles.
-const TRANSFORM: [[f64; 2]; 2] = [[76.0, 1.0], [150.0, 3.0]];
+/// What transforming costs for each output and channel, in products: forward, and for the weight gradient.
+const TRANSFORM: [f64; 2] = [42.0, 60.0];
 
-/// What transforming the weights of a pair of channels costs once a call, in products.
-const WEIGHTS: f64 = 3600.0;
+/// What transforming the weights of a pair of channels, or their gradient, costs once a call, in products.
+const WEIGHTS: [f64; 2] = [1400.0, 2000.0];
 
-/// What this costs, as a share of the plain algorithm: the products that are left; the transforms of the tiles, which spread
-/// over the channels on the other side and over the taps; and that of the weights, which spreads over all outputs. Where a row has few
-/// tiles, collecting sixteen costs more. `TRANSFORM` was fitted to times of layers of 16 to 128 channels, 4 to 32 cells and kernels
-/// of 3 to 9 on a Zen 4, that of weight gradients to 32 to 256 channels and 14 to 224 cells; `WEIGHTS` to those of 64 channels at 14x14 with 2 to 16 images on a Granite Rapids.
-pub(super) fn cost(operation: Operation, shape: &ConvShape) -> f64 {
-    let [transform, alone] = TRANSFORM[usize::from(operation == Operation::WeightGradient)];
+/// What this costs, as a share of the plain algorithm: the products that are left, counting lanes that no channel fills; the transforms
+/// of the tiles, which spread over the channels on the other side and over the taps; and that of the weights, which spreads over all
+/// outputs. Tiles reach beyond the output, and blocks of taps read more of them. The numbers were fitted to the times of layers of 3 to
+/// 256 channels, 3 to 56 cells and kernels of 3 to 9 on a Zen 4.
+pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     let grid = Grid::of(shape);
-    let [_, height, width] = shape.output;
-    let outputs = (height * width) as f64;
+    let backward = operation == Operation::WeightGradient;
     let taps = shape.spec.kernel.iter().product::<usize>() as f64;
-    let products = grid.products() as f64 / (outputs * taps);
-    let channels = [shape.in_channels, shape.out_channels].map(|n| 1.0 / n as f64);
-    let collecting = 1.0 + alone / grid.columns as f64;
-    let weights = WEIGHTS * grid.offsets().count() as f64 / (shape.batch as f64 * outputs * taps);
-    products + transform * (channels[0] + channels[1]) * collecting / taps + weights
+    let outputs = shape.output.iter().product::<usize>() as f64;
+    let [inputs, out_channels] = [shape.in_channels, shape.out_channels].map(|n| n as f64);
+    let tiles = (grid.rows * grid.width) as f64;
+    let read = ((grid.rows + grid.blocks[0] - 1) * grid.columns) as f64;
+    let cells = (grid.step * grid.step) as f64 / outputs;
+    // The weight gradient's panels have lanes of input channels, and its sums run through all columns of the list.
+    let (filled, multiplied) = match backward {
+        false => (filled::<T>(shape.out_channels), tiles),
+        true => {
+            let lanes = shape.in_channels.next_multiple_of(LANES) as f64;
+            (lanes / inputs, (grid.rows * grid.columns) as f64)
+        }
+    };
+    let products = filled * multiplied * grid.weight_points() as f64 / (outputs * taps);
+    let transforms = cells * (read / out_channels + tiles / inputs) / taps;
+    let blocks = grid.offsets().count() as f64;
+    let [transform, weights] = [TRANSFORM, WEIGHTS].map(|numbers| numbers[usize::from(backward)]);
+    products + transform * transforms + weights * blocks / (shape.batch as f64 * outputs * taps)
+}
+
+/// Lanes for each of so many output channels.
+fn filled<T: Float>(channels: usize) -> f64 {
+    let lanes: usize = panels::<T>(channels).map(|(_, width)| width).sum();
+    lanes as f64 / channels as f64
 }
 
 /// See [`super::forward`].
@@ -181,7 +197,7 @@ impl Grid {
 
     /// Products for an image and a pair of channels.
     fn products(&self) -> usize {
-        self.rows * self.columns * self.weight_points()
+        self.rows * self.width * self.weight_points()
     }
 
     /// Points of the weight of a pair of channels.
