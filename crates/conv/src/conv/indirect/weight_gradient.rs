@@ -169,13 +169,15 @@ impl<T: Float> Sums<'_, T> {
     /// The offset of every window of so many images.
     fn steps(&self, staged: &Staged<'_, T>, images: usize) -> Vec<usize> {
         let image = self.shape.in_channels / self.shape.spec.groups * staged.channel();
-        let of_image = |image: usize| {
-            let window = move |&(first, len): &(usize, usize)| {
-                (0..len).map(move |window| image + first + window * staged.step())
-            };
-            staged.runs().iter().flat_map(window)
-        };
-        (0..images).flat_map(|number| of_image(number * image)).collect()
+        let windows: usize = staged.runs().iter().map(|&(_, len)| len).sum();
+        let (step, mut steps) = (staged.step(), Vec::with_capacity(images * windows));
+        // A run at a time: there are as many steps as outputs, and one iterator over all would take a few cycles for each.
+        for first in (0..images).map(|number| number * image) {
+            for &(start, len) in staged.runs() {
+                steps.extend((0..len).map(|window| first + start + window * step));
+            }
+        }
+        steps
     }
 
     /// The gradients of some channels at some windows of each image, `[images][windows][width]`.
