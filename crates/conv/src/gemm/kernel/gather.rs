@@ -8,6 +8,7 @@
 //! channels (the indirect convolution of Dukhan 2019, with offsets instead of pointers).
 
 use super::Kernel;
+use crate::vectorize;
 
 /// What a kernel that gathers multiplies.
 #[derive(Clone, Copy)]
@@ -31,7 +32,12 @@ pub(crate) struct Offsets<'a> {
 
 impl<'a> Offsets<'a> {
     pub(crate) fn new(list: &'a [usize]) -> Self {
-        Self { list, reach: list.iter().copied().max().unwrap_or(0) }
+        let mut reach = 0;
+        // There may be one for each output, and the oldest processors cannot compare vectors of them.
+        vectorize!(for &offset in list {
+            reach = offset.max(reach);
+        });
+        Self { list, reach }
     }
 
     pub(crate) fn len(&self) -> usize {
