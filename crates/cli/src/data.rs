@@ -145,7 +145,7 @@ pub fn normalization(entry: &Entry) -> ([f32; 3], [f32; 3]) {
     let recipe = entry.recipe.and_then(|recipe| recipe().normalize);
     match (entry.name, recipe) {
         // Its weights come from ImageNet.
-        ("vgg16", _) => IMAGENET,
+        ("vgg16" | "vgg16-imagenet" | "resnet18-imagenet", _) => IMAGENET,
         (_, Some((mean, std))) => ([mean; 3], [std; 3]),
         (_, None) => ([0.0; 3], [1.0; 3]),
     }

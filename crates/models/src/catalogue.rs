@@ -4,9 +4,9 @@ use striate_nn::{Init, Module};
 use striate_tensor::Result;
 
 use crate::{
-    Recipe, dogs_vgg, dogs_vgg_norm, mnist_cnn, mnist_mlp, mnist_net, resnet18, resnet18_dilation,
-    resnet18_imagenet, resnet18_large_kernel, vgg4, vgg4_dilation, vgg4_dilation_same,
-    vgg4_large_filter, vgg16,
+    Recipe, dogs_vgg, dogs_vgg_he, dogs_vgg_norm, mnist_cnn, mnist_mlp, mnist_net, resnet18,
+    resnet18_dilation, resnet18_imagenet, resnet18_large_kernel, vgg4, vgg4_dilation,
+    vgg4_dilation_same, vgg4_large_filter, vgg16, vgg16_imagenet,
 };
 
 /// One network: what it is called, where it comes from, and what was published about it.
@@ -148,6 +148,18 @@ pub const CATALOGUE: &[Entry] = &[
         build: |init| Ok(Box::new(dogs_vgg(init)?)),
     },
     Entry {
+        name: "dogs-vgg-he",
+        document: 2,
+        input: PHOTOS,
+        classes: 120,
+        parameters: 5_272_248,
+        published: "not in the document",
+        ours: "0.19 after 20 epochs on 20 breeds at 32x32 (chance 0.05)",
+        description: "the same with He's initialisation, which keeps the signal",
+        recipe: None,
+        build: |init| Ok(Box::new(dogs_vgg_he(init)?)),
+    },
+    Entry {
         name: "dogs-vgg-norm",
         document: 2,
         input: PHOTOS,
@@ -170,6 +182,18 @@ pub const CATALOGUE: &[Entry] = &[
         description: "VGG16's thirteen convolutions and a head for 120 breeds",
         recipe: None,
         build: |init| Ok(Box::new(vgg16(init)?)),
+    },
+    Entry {
+        name: "vgg16-imagenet",
+        document: 2,
+        input: PHOTOS,
+        classes: 1000,
+        parameters: 138_357_544,
+        published: "not in the document",
+        ours: "",
+        description: "VGG16 with its own classifier, for ImageNet's classes",
+        recipe: None,
+        build: |init| Ok(Box::new(vgg16_imagenet(init)?)),
     },
     Entry {
         name: "mnist-mlp",

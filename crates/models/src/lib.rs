@@ -34,4 +34,4 @@ pub use mnist::{MnistCnn, MnistNet, mnist_cnn, mnist_mlp, mnist_net};
 pub use published::{Published, published};
 pub use recipe::{Corpus, Recipe};
 pub use resnet::{resnet18, resnet18_dilation, resnet18_imagenet, resnet18_large_kernel};
-pub use vgg::{Vgg16, dogs_vgg, dogs_vgg_norm, vgg16, vgg16_imagenet};
+pub use vgg::{Vgg16, dogs_vgg, dogs_vgg_he, dogs_vgg_norm, vgg16, vgg16_imagenet};

@@ -1,7 +1,7 @@
 //! The networks of the second document, for 224x224 photos of 120 dog breeds.
 
 use striate_nn::layers::{AdaptiveAvgPool, Dropout, Flatten, Linear, Sequential};
-use striate_nn::{Init, Module, Parameter, Pass, State, load_state};
+use striate_nn::{Distribution, Init, Module, Parameter, Pass, State, load_state};
 use striate_tensor::{ErrorContext, Float, Result, Tensor};
 
 use crate::blocks::{conv_norm_relu, conv_relu, halve, relu, square};
@@ -33,14 +33,18 @@ fn block<T: Float>(
 }
 
 /// Four blocks of two convolutions with 64, 128, 256 and 512 channels, and the head. With the default
-/// initialisation the signal vanishes on the way and the network stays at chance, as published;
-/// [`Distribution::HeNormal`](striate_nn::Distribution::HeNormal) cures it.
+/// initialisation the signal vanishes on the way and the network stays at chance, as published.
 pub fn dogs_vgg<T: Float>(init: &Init) -> Result<Sequential<T>> {
     let mut net = Sequential::new(init);
     for pair in [3, 64, 128, 256, 512].windows(2) {
         net = block(net, [pair[0], pair[1]], 2)?;
     }
     head(net)
+}
+
+/// The same network, whose weights are drawn after He et al. whatever `init` says: the signal keeps its size.
+pub fn dogs_vgg_he<T: Float>(init: &Init) -> Result<Sequential<T>> {
+    dogs_vgg(&init.clone().weights(Distribution::HeNormal))
 }
 
 /// The same with batch norm after each convolution, which cures it without another initialisation.

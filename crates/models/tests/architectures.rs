@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use striate_models::{CATALOGUE, Recipe, find};
 use striate_nn::{
-    Init, Module, ModuleExt, Parameter, Pass, Summary, Window, receptive_fields, state,
+    Distribution, Init, Module, ModuleExt, Parameter, Pass, Summary, Window, receptive_fields,
+    state,
 };
 use striate_tensor::{Device, Tensor};
 
@@ -42,15 +43,65 @@ fn vgg16_is_a_body_and_a_head() {
 
 #[test]
 fn vgg16_is_torchvisions_with_its_classifier() {
-    let net = striate_models::vgg16_imagenet::<f32>(&Init::seed(1)).unwrap();
-    assert_eq!(net.parameter_count(), 138_357_544);
+    let entry = find("vgg16-imagenet").unwrap();
+    let net = (entry.build)(&Init::seed(1)).unwrap();
+    assert_eq!((net.parameter_count(), entry.parameters), (138_357_544, 138_357_544));
     let paths: Vec<String> = net.parameters().iter().map(|p| p.path().to_owned()).collect();
     let convolutions = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28].map(|n| ("features", n));
     let layers = convolutions.into_iter().chain([0, 3, 6].map(|n| ("classifier", n)));
     let names = layers.flat_map(|(part, n)| ["weight", "bias"].map(|p| format!("{part}.{n}.{p}")));
     assert_eq!(paths, names.collect::<Vec<_>>());
-    let summary = Summary::new(&net, &[3, 224, 224]).unwrap();
+    let summary = Summary::new(&*net, entry.input).unwrap();
     assert_eq!(summary.rows.last().unwrap().output, [1000]);
+}
+
+/// Under He's initialisation the variance of a weight is two over the number of a sum's terms; by default it is a sixth of that.
+#[test]
+fn the_small_vgg_is_initialised_in_two_ways() {
+    for (name, share) in [("dogs-vgg-he", 1.0), ("dogs-vgg", 1.0 / 6.0)] {
+        let net = (find(name).unwrap().build)(&Init::seed(1)).unwrap();
+        for weight in net.parameters().iter().filter(|p| p.shape().len() == 4) {
+            let terms: usize = weight.shape()[1..].iter().product();
+            let values = weight.tensor().to_vec().unwrap();
+            let squares: f64 = values.iter().map(|x| f64::from(*x).powi(2)).sum();
+            let found = squares / values.len() as f64 * terms as f64 / 2.0;
+            assert!((found / share - 1.0).abs() < 0.1, "{name}, {}: {found}", weight.path());
+        }
+    }
+}
+
+/// The outputs of a linear layer, summed one after the other in f64.
+fn linear(x: &[f64], [weight, bias]: [&Parameter; 2]) -> Vec<f64> {
+    let (weight, bias) = (weight.tensor().to_vec().unwrap(), bias.tensor().to_vec().unwrap());
+    let row = |(row, bias): (&[f32], &f32)| {
+        row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>() + f64::from(*bias)
+    };
+    weight.chunks(x.len()).zip(&bias).map(row).collect()
+}
+
+/// In evaluation: the body, the mean of each map (here one cell) in each of 7x7 places, channel after channel, and three linear
+/// layers with ReLU between. While training, dropout takes part.
+#[test]
+fn vgg16s_classifier_is_three_linear_layers() {
+    let init = Init::seed(1).weights(Distribution::HeNormal);
+    let net = striate_models::vgg16_imagenet::<f32>(&init).unwrap();
+    let photo = Tensor::arange(3 * 32 * 32, &Device::cpu()).unwrap();
+    let photo = photo.affine(1e-3, -1.5).unwrap().reshape([1, 3, 32, 32]).unwrap();
+    let outputs = |pass: &Pass| net.forward(&photo, pass).unwrap().to_vec().unwrap();
+
+    let maps = net.features.forward(&photo, &Pass::evaluate()).unwrap().to_vec().unwrap();
+    assert_eq!(maps.len(), 512);
+    let mut x: Vec<f64> = maps.iter().flat_map(|&cell| [f64::from(cell); 49]).collect();
+    let parameters = net.head.parameters();
+    for layer in parameters.chunks(2) {
+        x = linear(&x.iter().map(|x| x.max(0.0)).collect::<Vec<_>>(), [&layer[0], &layer[1]]);
+    }
+    let largest = x.iter().fold(0.0, |max: f64, x| max.max(x.abs()));
+    let ours = outputs(&Pass::evaluate());
+    assert_eq!(ours.len(), x.len());
+    let worst = ours.iter().zip(&x).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+    assert!(largest > 0.1 && worst <= 1e-5 * largest, "{worst} beside {largest}");
+    assert_ne!(outputs(&Pass::train(1, 0)), ours);
 }
 
 /// Every layer of torchvision's, in its order: `tests/networks.rs` compares the numbers, too.

@@ -180,6 +180,13 @@ networks! {
         output: 120,
         megabytes: Some(["0.57", "195.26", "20.11", "215.94"]),
     };
+    small_vgg_after_he: "dogs-vgg-he" = Network {
+        layers: convolutions(&[(2, 64), (2, 128), (2, 256), (2, 512)]) + HEAD,
+        parameters: 5_272_248,
+        field: Some(76),
+        output: 120,
+        megabytes: Some(["0.57", "195.26", "20.11", "215.94"]),
+    };
     vgg16: "vgg16" = Network {
         layers: convolutions(&[(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)]) + HEAD,
         parameters: 14_714_688 + 586_872,

@@ -125,7 +125,7 @@ impl Arguments {
         };
         Ok(Config {
             version: env!("CARGO_PKG_VERSION").into(),
-            model: self.network.model(),
+            model: self.network.name(),
             data: Source::from_option(self.data.clone())?,
             seed: self.seed.unwrap_or(1),
             epochs: self.epochs.unwrap_or(self.network.epochs()),

@@ -28,17 +28,9 @@ pub enum Network {
 }
 
 impl Network {
-    /// The command line's name for it.
+    /// The command line's name for it, and the catalogue's.
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-
-    /// The catalogue's name for it, which does not tell initialisations apart.
-    pub fn model(self) -> String {
-        match self {
-            Network::DogsVggHe => Network::DogsVgg.name(),
-            network => network.name(),
-        }
     }
 
     /// How long it is trained, if nothing is said.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use striate::data::{Photo, Photos, Subset};
-use striate::models::{dogs_vgg, dogs_vgg_norm};
-use striate::nn::Distribution;
+use striate::models::{dogs_vgg, dogs_vgg_he, dogs_vgg_norm};
 use striate::prelude::*;
 
 use super::features::Features;
@@ -108,10 +107,7 @@ pub fn job(config: &Config, settings: &Settings, device: &Device) -> Result<Job,
 fn network(settings: &Settings, init: &Init) -> Result<(Box<dyn Module>, Vec<Parameter>), Failure> {
     Ok(match settings.network {
         Network::DogsVgg => (Box::new(dogs_vgg(init)?), Vec::new()),
-        Network::DogsVggHe => {
-            let init = init.clone().weights(Distribution::HeNormal);
-            (Box::new(dogs_vgg(&init)?), Vec::new())
-        }
+        Network::DogsVggHe => (Box::new(dogs_vgg_he(init)?), Vec::new()),
         Network::DogsVggNorm => (Box::new(dogs_vgg_norm(init)?), Vec::new()),
         Network::Vgg16 => {
             let net = settings.pretrained(init)?;
