@@ -3,6 +3,8 @@
 //! Maps shrink by halves and channels grow by doubles, from 224 to 1 and from 3 to 512, so heights and thicknesses are
 //! drawn as square roots: a small map stays visible. What is written below is exact.
 
+use striate::nn::grouped;
+
 use super::{Result, escape, refuse};
 
 /// Pixels: the highest slab, the thickest, the thinnest, the space between two, and the edges.
@@ -82,7 +84,7 @@ impl Slab {
         let text = format!("{} · {}", sizes.join("×"), self.name);
         match self.parameters {
             0 => text,
-            parameters => format!("{text} · {parameters}"),
+            parameters => format!("{text} · {}", grouped(parameters as u64)),
         }
     }
 }
@@ -195,7 +197,7 @@ mod tests {
     fn slabs_say_what_they_are() {
         let svg = architecture_svg("a & b", &slabs()).unwrap();
         assert!(
-            svg.contains(">64×16×16 · Conv2d 3 &lt;padding 1&gt;, ReLU · 1792</text>"),
+            svg.contains(">64×16×16 · Conv2d 3 &lt;padding 1&gt;, ReLU · 1,792</text>"),
             "{svg}"
         );
         assert!(

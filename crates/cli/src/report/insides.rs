@@ -71,7 +71,7 @@ pub fn activations(net: &dyn Module, config: &Config, job: &Job) -> Result<Strin
         let count = channels.min(SHOWN);
         let values = maps.to_vec()?;
         let tiles = Tiles::new(&values[..count * size[0] * size[1]], [count, 1, size[0], size[1]])?;
-        let zoom = (TILE / size[0]).max(1);
+        let zoom = TILE.div_ceil(size[0]);
         let style = GridStyle { per_row: PER_ROW, zoom, scale: Scale::PerTile };
         let shown = if count < channels { format!("the first {count} of ") } else { String::new() };
         let caption = format!(

@@ -79,7 +79,7 @@ fn photos_are_drawn_in_colour_with_their_labels() {
     assert!(coloured.get_pixel(10, 10).0.windows(2).any(|pair| pair[0] != pair[1]));
     let activations = ["show", "activations", "vgg4-dilation", "--layer", "model.2"];
     prints(&[&activations[..], &photos, &[&maps]].concat());
-    assert_eq!(image::image_dimensions(&maps).unwrap(), (2 + 8 * 34, 2 + 2 * 34));
+    assert_eq!(image::image_dimensions(&maps).unwrap(), (2 + 8 * 66, 2 + 2 * 66));
     fails(&[&activations[..], &photos, &[&maps, "--index", "32"]].concat(), "below 32");
     fails(&["show", "batch", "--model", "vgg4"], "expected --data DIR");
     fails(
@@ -130,10 +130,10 @@ fn architectures_are_drawn_from_the_networks() {
     assert!(prints(&["show", "architecture", "vgg16", "--out", &file]).contains("24 slabs"));
     let svg = fs::read_to_string(&file).unwrap();
     for label in [
-        "64×224×224 · Conv2d 3 padding 1, ReLU · 1792<",
+        "64×224×224 · Conv2d 3 padding 1, ReLU · 1,792<",
         "512×7×7 · MaxPool2d 2 stride 2<",
-        "120 · Linear · 61560<",
-        "vgg16: 15301560 parameters, ",
+        "120 · Linear · 61,560<",
+        "vgg16: 15,301,560 parameters, 15,347,216,384 multiply-accumulates<",
     ] {
         assert!(svg.contains(label), "{label}: {svg}");
     }

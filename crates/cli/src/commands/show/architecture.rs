@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use striate::models::Entry;
-use striate::nn::{ReceptiveField, Row, atomic_write};
+use striate::nn::{ReceptiveField, Row, atomic_write, grouped};
 use striate::prelude::*;
 
 use super::super::receptive_field::describe;
@@ -50,7 +50,9 @@ impl Arguments {
         }
         let title = format!(
             "{}: {} parameters, {} multiply-accumulates",
-            entry.name, summary.parameters, summary.macs
+            entry.name,
+            grouped(summary.parameters as u64),
+            grouped(summary.macs)
         );
         atomic_write(&self.out, architecture_svg(&title, &slabs)?.as_bytes())?;
         print(format_args!("{}: {} slabs", self.out.display(), slabs.len()))

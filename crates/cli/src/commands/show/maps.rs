@@ -14,7 +14,7 @@ use crate::run::run_or_model;
 
 /// Tiles in a row, where nothing asks for another number.
 const PER_ROW: usize = 8;
-/// The side, in pixels, to which a tile is enlarged at most, and a sheet's, where that can be met.
+/// The side, in pixels, that a tile is enlarged to, more or less, and a sheet's at most, where that can be met.
 const TILE: usize = 56;
 const SHEET: usize = 4096;
 
@@ -109,7 +109,8 @@ impl Activations {
         };
         let values = output.to_vec()?;
         let tiles = Tiles::new(&values, [channels, 1, height, width])?;
-        let style = GridStyle { per_row: PER_ROW, zoom: TILE / height, scale: Scale::PerTile };
+        let style =
+            GridStyle { per_row: PER_ROW, zoom: TILE.div_ceil(height), scale: Scale::PerTile };
         write_grid(&tiles, &style, &[], &self.out)
     }
 }
