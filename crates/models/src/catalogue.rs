@@ -70,7 +70,7 @@ pub const CATALOGUE: &[Entry] = &[
         classes: 10,
         parameters: 25_474,
         published: "not in the document",
-        ours: "",
+        ours: "0.8185 after 30 epochs with seed 1",
         description: "the same with padding equal to the dilation: maps keep their size",
         recipe: Some(|| Recipe::cifar10(1e-2)),
         build: |init| Ok(Box::new(vgg4_dilation_same(init)?)),

@@ -102,13 +102,22 @@ impl Desk {
         Some(arguments)
     }
 
+    /// A checkout has the folders that the book's pictures go to, and those pictures that are looked at.
+    fn lay_out(&self, arguments: &[&str]) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for pair in arguments.windows(2).filter(|pair| pair[1].starts_with("docs/")) {
+            let here = self.here.path().join(pair[1]);
+            fs::create_dir_all(here.parent().unwrap()).unwrap();
+            if !["--out", "--draw"].contains(&pair[0]) {
+                fs::copy(root.join(pair[1]), here).unwrap();
+            }
+        }
+    }
+
     fn run(&self, page: &Path, words: &[String]) {
         let Some(arguments) = self.arguments(words) else { return };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        // A checkout has the folder that the book's pictures go to.
-        for folder in arguments.iter().filter(|word| word.starts_with("docs/")) {
-            fs::create_dir_all(self.here.path().join(folder).parent().unwrap()).unwrap();
-        }
+        self.lay_out(&arguments);
         let mut command = command(&arguments);
         command.env("XDG_DATA_HOME", self.home.path()).current_dir(&self.here);
         let output = command.output().unwrap();
