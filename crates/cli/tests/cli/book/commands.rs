@@ -31,6 +31,8 @@ pub fn commands(page: &Path) -> Vec<Command> {
     // Every second part of the text stands between fences.
     for (number, part) in text.split("```").enumerate() {
         let in_block = number % 2 == 1;
+        let indented = part.lines().find(|line| !in_block && line.starts_with("    "));
+        assert_eq!(indented, None, "{}: a block without fences", page.display());
         let printed: Vec<String> = match in_block {
             // What a command does may stand behind it, after a gap.
             true => part.lines().map(|line| line.split("  ").next().unwrap().to_owned()).collect(),
