@@ -12,13 +12,13 @@ mod composed;
 use card::card;
 use common::hash_tensor;
 use composed::Composed;
-use striate::conv::ConvShape;
+use striate::conv::{ConvShape, PoolShape};
 use striate::tensor::backend::{
     AxisShape, Binary, ChannelAffine, Finish, Kernels, MatmulShape, Reduce, Saved, Storage, Unary,
     Update, View,
 };
 use striate::tensor::random::{Key, Purpose};
-use striate::tensor::{ConvSpec, Device, Float, Layout, Result};
+use striate::tensor::{ConvSpec, Device, Float, Layout, PoolSpec, Result};
 
 /// The last two are cut into pieces, in one of which channels have many planes; the one before has rows too short for a fused kernel.
 const SHAPES: [[usize; 3]; 7] =
@@ -188,6 +188,22 @@ fn convolutions_with_a_relu() {
         let with = i.kernels.conv_relu(&shape, &x, &w, Some(&bias))?;
         Ok(vec![with, i.kernels.conv_relu(&shape, &x, &w, None)?])
     });
+}
+
+/// Windows side by side that are squares and that are not, on maps that blocks of windows fill and on others.
+#[test]
+fn max_pooling_with_a_relu() {
+    for spec in [PoolSpec::new([2, 2]), PoolSpec::new([1, 2]).ceil_mode(true)] {
+        compare!(|i| {
+            let AxisShape { outer, axis, inner } = i.shape;
+            let shape = PoolShape::sliding(&spec, &[outer, 1, axis + 1, inner + 1]).unwrap();
+            let [x, grad] = [("x", shape.input_len()), ("g", shape.output_len())]
+                .map(|(name, len)| i.stored(name, len));
+            let (y, indices) = i.kernels.max_pool_relu(&shape, &x)?;
+            let dx = i.kernels.max_pool_relu_gradient(&shape, &grad, (&y, &indices))?;
+            Ok(vec![y, dx])
+        });
+    }
 }
 
 #[test]

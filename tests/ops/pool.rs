@@ -5,7 +5,7 @@ use striate::tensor::PoolSpec;
 use crate::registry::{Entry, any, case, entry, zeros};
 
 pub fn entries() -> Vec<Entry> {
-    [maxima(), means(), adaptive()].into_iter().flatten().collect()
+    [maxima(), rectified(), means(), adaptive()].into_iter().flatten().collect()
 }
 
 fn maxima() -> Vec<Entry> {
@@ -62,6 +62,33 @@ fn maxima() -> Vec<Entry> {
         )
         .refuses(
             |d| zeros([1, 1, 4], d).max_pool_with_indices(&PoolSpec::new([0])),
+            "max_pool1d: kernel must be at least 1, got [0]",
+        ),
+    ]
+}
+
+/// The halves that fill vectors and those that do not, and windows of another kind.
+fn rectified() -> Vec<Entry> {
+    vec![
+        entry(
+            "max_pool_relu",
+            [
+                case!("max_pool_relu halving", [any([2, 2, 6, 8])], |x| {
+                    x[0].max_pool_relu(&PoolSpec::new([2, 2]))
+                }),
+                case!("max_pool_relu of an odd map", [any([1, 2, 5, 7])], |x| {
+                    x[0].max_pool_relu(&PoolSpec::new([2, 2]))
+                }),
+                case!("max_pool_relu overlapping", [any([1, 2, 5, 5])], |x| {
+                    x[0].max_pool_relu(&PoolSpec::new([2, 2]).stride([1, 1]))
+                }),
+                case!("max_pool_relu 1d", [any([2, 2, 7])], |x| {
+                    x[0].max_pool_relu(&PoolSpec::new([2]))
+                }),
+            ],
+        )
+        .refuses(
+            |d| zeros([1, 1, 4], d).max_pool_relu(&PoolSpec::new([0])),
             "max_pool1d: kernel must be at least 1, got [0]",
         ),
     ]

@@ -1,7 +1,9 @@
 //! The pooling kernels against the definition, cell by cell.
 
 use proptest::prelude::*;
-use striate_conv::pool::{average_backward, average_forward, max_backward, max_forward};
+use striate_conv::pool::{
+    NOWHERE, average_backward, average_forward, max_backward, max_forward, max_relu_forward,
+};
 use striate_conv::{PoolShape, PoolSpec, Windows};
 
 use crate::common::{cells, dot, flat, integers, on_threads, reals, volume};
@@ -73,6 +75,21 @@ fn check(shape: &PoolShape) {
     }
     assert_eq!(dx, expected_dx, "max, {shape:?}");
 
+    max_relu_forward(shape, &x, &mut y, &mut indices);
+    max_backward(shape, &dy, &indices, &mut dx);
+    let mut expected_dx = vec![0.0; x.len()];
+    for (o, (covered, _)) in windows.iter().enumerate() {
+        let largest = covered.iter().map(|&c| x[c]).fold(f64::NEG_INFINITY, f64::max);
+        let first = *covered.iter().find(|&&c| x[c] == largest).unwrap();
+        let expected = match largest > 0.0 {
+            true => (largest, (first % plane) as i64),
+            false => (0.0, NOWHERE),
+        };
+        assert_eq!((y[o], indices[o]), expected, "ReLU at {o}, {shape:?}");
+        expected_dx[first] += if largest > 0.0 { dy[o] } else { 0.0 };
+    }
+    assert_eq!(dx, expected_dx, "max and ReLU, {shape:?}");
+
     average_forward(shape, &x, &mut y);
     average_backward(shape, &dy, &mut dx);
     let mut expected_dx = vec![0.0; x.len()];
@@ -143,7 +160,10 @@ fn every_small_adaptive_geometry() {
 
 #[test]
 fn halving_of_even_and_odd_sizes() {
-    for (height, width) in [(2, 2), (3, 3), (8, 6), (7, 10), (6, 9)] {
+    // Rows of windows of every length that vectors are filled from, and ends of blocks within rows.
+    let narrow = [(2, 2), (3, 3), (8, 6), (7, 10), (6, 9)];
+    let wide = [(4, 8), (6, 16), (5, 32), (8, 33), (2, 64), (10, 40), (12, 14), (6, 96)];
+    for (height, width) in narrow.into_iter().chain(wide) {
         for ceil_mode in [false, true] {
             let spec = PoolSpec::new([2, 2]).ceil_mode(ceil_mode);
             check(&PoolShape::sliding(&spec, &[2, 3, height, width]).unwrap());
@@ -222,6 +242,18 @@ fn the_same_bits_on_any_number_of_threads() {
         })
     });
     assert!(one == two && one == five);
+}
+
+/// Windows that halve have loops of their own, which know where the index of each should be.
+#[test]
+fn a_gradient_may_go_to_a_cell_outside_its_window() {
+    let shape = PoolShape::sliding(&PoolSpec::new([2, 2]), &[1, 1, 4, 6]).unwrap();
+    let indices = [23, 0, NOWHERE, 23, 8, 5];
+    let mut dx = [f64::NAN; 24];
+    max_backward(&shape, &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0], &indices, &mut dx);
+    let mut expected = [0.0; 24];
+    (expected[23], expected[0], expected[8], expected[5]) = (9.0, 2.0, 16.0, 32.0);
+    assert_eq!(dx, expected);
 }
 
 #[test]
