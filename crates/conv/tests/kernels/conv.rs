@@ -298,7 +298,8 @@ fn the_algorithm_with_the_smallest_cost_is_chosen() {
     assert!(chosen.len() > 2, "only {chosen:?}");
 }
 
-/// The transform of the weights, once a call, was not counted: two images took twice as long as by unfolding.
+/// The transform of the weights, once a call, was not counted at first: few images took up to twice as long as by unfolding. Of these
+/// layers, one image takes a fifth longer, and four two thirds of the time.
 #[test]
 fn few_outputs_do_not_pay_for_transforming_the_weights() {
     let chosen = |batch| {
@@ -306,7 +307,7 @@ fn few_outputs_do_not_pay_for_transforming_the_weights() {
         let shape = ConvShape::conv(&spec, &[batch, 64, 14, 14], &[64, 64, 3, 3]).unwrap();
         Algorithm::of::<f32>(Operation::Forward, &shape)
     };
-    assert_ne!(chosen(2), Algorithm::Winograd);
+    assert_ne!(chosen(1), Algorithm::Winograd);
     // Where the processor has no vectors of its width, it is never chosen.
     let spec = ConvSpec::new([3, 3]);
     let any = ConvShape::conv(&spec, &[1, 1, 9, 9], &[1, 1, 3, 3]).unwrap();

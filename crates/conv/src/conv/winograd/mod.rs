@@ -162,9 +162,14 @@ fn point_len(tiles: usize) -> usize {
 }
 
 /// Elements of the transformed gradient of the weight.
-pub(super) fn sums_len<T: Float>(shape: &ConvShape) -> usize {
+fn sums_len<T: Float>(shape: &ConvShape) -> usize {
     let outputs = shape.out_channels.next_multiple_of(T::kernel().rows);
     Grid::of(shape).weight_points() * outputs * shape.in_channels.next_multiple_of(LANES)
+}
+
+/// Elements of what the weight gradient holds: the sums, and the points of a group of tiles after the other.
+pub(super) fn gradient_len<T: Float>(shape: &ConvShape) -> usize {
+    sums_len::<T>(shape) + weight_gradient::points_len::<T>(shape)
 }
 
 /// How the tiles of an image lie.

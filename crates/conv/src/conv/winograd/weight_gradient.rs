@@ -36,17 +36,14 @@ pub(super) fn weight_gradient<T: Float, F, const STEP: usize, const TILE: usize>
     F: Transform<STEP, TILE>,
 {
     let points = TILE * TILE;
-    let (kernel, [inputs, outputs]) = (T::kernel(), [shape.in_channels, shape.out_channels]);
+    let (kernel, inputs) = (T::kernel(), shape.in_channels);
     let (grid, taps) = (Grid::of(shape), shape.spec.kernel.iter().product::<usize>());
     let columns = inputs.div_ceil(LANES);
     // `[blocks of taps][panels of inputs][rows][LANES]`
     let row_len = grid.offsets().count() * columns * kernel.rows * LANES;
-    let tile_bytes = points * (inputs + outputs) * size_of::<T>();
-    let tiles = (GROUP_BYTES / tile_bytes).clamp(GROUP_TILES[0], GROUP_TILES[1]);
-
     // `[panels of outputs][points][row_len]`
     let mut sums = Buffer::filled(sums_len::<T>(shape), T::ZERO);
-    for pieces in groups(shape, tiles) {
+    for pieces in groups(shape, group_tiles::<T>(shape)) {
         let windows = grid.windows(shape, TILE);
         let halo = grid.blocks[0] - 1;
         let right = Points::new(&windows, input, (&pieces, halo, LANES), F::input);
@@ -116,6 +113,25 @@ fn finish<T: Float, F, const STEP: usize, const TILE: usize>(
         let lanes: Vec<&[T]> = lanes.iter().map(|lane| &lane[..count]).collect();
         kernel.interleave(&lanes, weights);
     }
+}
+
+/// How many tiles a group should have.
+fn group_tiles<T>(shape: &ConvShape) -> usize {
+    let tile = Grid::of(shape).step + TAPS - 1;
+    let bytes = tile * tile * (shape.in_channels + shape.out_channels) * size_of::<T>();
+    (GROUP_BYTES / bytes).clamp(GROUP_TILES[0], GROUP_TILES[1])
+}
+
+/// Elements of the points of the largest group.
+pub(super) fn points_len<T: Float>(shape: &ConvShape) -> usize {
+    let (grid, tiles) = (Grid::of(shape), group_tiles::<T>(shape));
+    let rows = (tiles / grid.columns).clamp(1, grid.rows);
+    let pieces = (tiles / (rows * grid.columns)).max(1);
+    let pieces = pieces.min(shape.batch.saturating_mul(grid.rows.div_ceil(rows)));
+    let points = (grid.step + TAPS - 1).pow(2);
+    let list = |rows: usize| point_len(pieces * rows * grid.columns) * points;
+    list(rows + grid.blocks[0] - 1) * shape.in_channels.next_multiple_of(LANES)
+        + list(rows) * shape.out_channels.next_multiple_of(T::kernel().rows)
 }
 
 /// Whole rows of tiles, of one image or of several, in groups of about so many.
@@ -193,19 +209,28 @@ impl<T: Float> Points<T> {
         let places = values.par_chunks_mut(together * panel_len).zip(channel_groups);
         places.for_each(|(places, group)| {
             let mut first = 0;
-            let mut points = Buffer::for_overwrite(TILE * TILE * point_len * LANES);
             for piece in pieces {
                 let rows = piece.rows.start..piece.rows.end + halo;
                 let size = [rows.len(), columns];
+                let count = size[0] * size[1];
                 let cells = Cells::new(windows, images, &Piece { rows, ..*piece }, group.clone());
-                let place = Place { first, tile: 1, point: point_len };
-                let points = if width == LANES { &mut *places } else { &mut points[..] };
-                cells.points(transform, size, points, place);
-                first += size[0] * size[1];
-            }
-            if width < LANES {
-                let lanes = places.chunks_exact_mut(panel_len).enumerate();
-                lanes.for_each(|(number, place)| cut_lanes(&points, number * width, width, place));
+                if width == LANES {
+                    let place = Place { first, tile: 1, point: point_len };
+                    cells.points(transform, size, places, place);
+                } else {
+                    let mut points = Buffer::for_overwrite(TILE * TILE * count * LANES);
+                    let place = Place { first: 0, tile: 1, point: count };
+                    cells.points(transform, size, &mut points, place);
+                    for (number, place) in places.chunks_exact_mut(panel_len).enumerate() {
+                        let of_points = points.chunks_exact(count * LANES);
+                        for (point, vectors) in of_points.enumerate() {
+                            let lanes = &mut place[(point * point_len + first) * width..];
+                            let lanes = &mut lanes[..count * width];
+                            cut_lanes(vectors, number * width, width, lanes);
+                        }
+                    }
+                }
+                first += count;
             }
         });
         Self { values, tiles, width }
