@@ -15,7 +15,7 @@ use crate::simd::vectorized;
 
 /// Tiles of a task for each row of blocks of taps: their points fit the second-level cache, if there are not too many
 /// channels.
-const TASK_TILES: usize = 28;
+const TASK_TILES: usize = 42;
 /// Where the weights at all points take more than this, they are read from memory anew for every task, and tasks are
 /// made larger.
 const CACHED_WEIGHTS: usize = 4 << 20;
