@@ -2,7 +2,8 @@
 //! nor their gradients need a branch, which data would take at random.
 //!
 //! Windows are taken in blocks that fill the widest vector, over the ends of rows, since many maps are narrow. A block's cells are
-//! copied from runs of windows side by side, whose length the compiler knows, and from there on all loops are of one length.
+//! copied from runs of windows side by side, whose length the compiler knows, and from there on all loops are of one length. Places are
+//! computed with sums that wrap: none does, but a debug build would check each, and not by vectors.
 
 use super::max::NOWHERE;
 use crate::element::Float;
@@ -120,17 +121,21 @@ fn put<T: Copy>(slice: &mut [T], first: usize, block: &[T; BLOCK]) {
     }
 }
 
-/// Calls a function with the length of runs as a constant.
+/// Evaluates work with the length of runs as a constant.
 macro_rules! by_run {
-    ($halving:expr, $function:ident($($argument:expr),*)) => {
-        match $halving.run {
-            16 => $function::<T, 16>($halving, $($argument),*),
-            8 => $function::<T, 8>($halving, $($argument),*),
-            4 => $function::<T, 4>($halving, $($argument),*),
-            2 => $function::<T, 2>($halving, $($argument),*),
-            _ => $function::<T, 1>($halving, $($argument),*),
+    ($run:expr, $constant:ident => $work:expr) => {
+        match $run {
+            16 => by_run!($constant = 16, $work),
+            8 => by_run!($constant = 8, $work),
+            4 => by_run!($constant = 4, $work),
+            2 => by_run!($constant = 2, $work),
+            _ => by_run!($constant = 1, $work),
         }
     };
+    ($constant:ident = $run:literal, $work:expr) => {{
+        const $constant: usize = $run;
+        $work
+    }};
 }
 
 vectorized! {
@@ -142,38 +147,27 @@ vectorized! {
         indices: &mut [i64],
         relu: bool,
     ) {
-        by_run!(halving, largest_by_runs(input, (output, indices), relu))
-    }
-}
-
-#[inline(always)]
-fn largest_by_runs<T: Float, const RUN: usize>(
-    halving: &Halving,
-    input: &[T],
-    (output, indices): (&mut [T], &mut [i64]),
-    relu: bool,
-) {
-    let mut first = 0;
-    while first < output.len() {
-        let [upper, lower] = halving.cells::<T, RUN>(first, input);
-        let (mut values, mut numbers) = ([T::ZERO; BLOCK], [NO_CELL; BLOCK]);
-        for i in 0..BLOCK {
-            let best = larger((upper[i][0], 0), (upper[i][1], 1));
-            let best = larger(larger(best, (lower[i][0], 2)), (lower[i][1], 3));
-            let nothing = relu & (best.0 <= T::ZERO);
-            values[i] = if nothing { T::ZERO } else { best.0 };
-            numbers[i] = if nothing { NO_CELL } else { best.1 };
-        }
-        let corners = block(&halving.corners, first, 0);
-        let mut places = [NOWHERE; BLOCK];
-        for i in 0..BLOCK {
-            let row = if numbers[i] & 2 == 0 { 0 } else { halving.width as i64 };
-            let place = i64::from(corners[i]) + row + i64::from(numbers[i] & 1);
-            places[i] = if numbers[i] == NO_CELL { NOWHERE } else { place };
-        }
-        put(output, first, &values);
-        put(indices, first, &places);
-        first += BLOCK;
+        by_run!(halving.run, RUN => for first in (0..output.len()).step_by(BLOCK) {
+            let [upper, lower] = halving.cells::<T, RUN>(first, input);
+            let (mut values, mut numbers) = ([T::ZERO; BLOCK], [NO_CELL; BLOCK]);
+            for i in 0..BLOCK {
+                let best = larger((upper[i][0], 0), (upper[i][1], 1));
+                let best = larger(larger(best, (lower[i][0], 2)), (lower[i][1], 3));
+                let nothing = relu & (best.0 <= T::ZERO);
+                values[i] = if nothing { T::ZERO } else { best.0 };
+                numbers[i] = if nothing { NO_CELL } else { best.1 };
+            }
+            let corners = block(&halving.corners, first, 0);
+            let mut places = [NOWHERE; BLOCK];
+            for i in 0..BLOCK {
+                let row = if numbers[i] & 2 == 0 { 0 } else { halving.width as i64 };
+                let column = i64::from(numbers[i] & 1);
+                let place = i64::from(corners[i]).wrapping_add(row).wrapping_add(column);
+                places[i] = if numbers[i] == NO_CELL { NOWHERE } else { place };
+            }
+            put(output, first, &values);
+            put(indices, first, &places);
+        });
     }
 }
 
@@ -193,73 +187,48 @@ vectorized! {
         grad_input: &mut [T],
         outside: &mut bool,
     ) {
-        by_run!(halving, send_back_by_runs(grad_output, indices, grad_input, outside))
-    }
-}
-
-#[inline(always)]
-fn send_back_by_runs<T: Float, const RUN: usize>(
-    halving: &Halving,
-    grad_output: &[T],
-    indices: &[i64],
-    grad_input: &mut [T],
-    outside: &mut bool,
-) {
-    halving.clear(grad_input);
-    let mut first = 0;
-    while first < grad_output.len() {
-        let grad = block(grad_output, first, T::ZERO);
-        let indices = block(indices, first, NOWHERE);
-        let corners = block(&halving.corners, first, 0);
-        let mut numbers = [NO_CELL; BLOCK];
-        let mut strays = 0;
-        for i in 0..BLOCK {
-            let place = indices[i] - i64::from(corners[i]);
-            let lower = place >= halving.width as i64;
-            let column = if lower { place - halving.width as i64 } else { place };
-            let inside = (column == 0) | (column == 1);
-            let number = column as u32 + if lower { 2 } else { 0 };
-            numbers[i] = if inside { number } else { NO_CELL };
-            strays |= u32::from(!inside & (indices[i] != NOWHERE));
-        }
-        *outside |= strays != 0;
-        let mut cells = [[[T::ZERO; 2]; BLOCK]; 2];
-        for (row, cells) in cells.iter_mut().enumerate() {
-            let left = 2 * row as u32;
+        halving.clear(grad_input);
+        by_run!(halving.run, RUN => for first in (0..grad_output.len()).step_by(BLOCK) {
+            let grad = block(grad_output, first, T::ZERO);
+            let indices = block(indices, first, NOWHERE);
+            let corners = block(&halving.corners, first, 0);
+            let mut numbers = [NO_CELL; BLOCK];
+            let mut strays = 0;
             for i in 0..BLOCK {
-                let grad = grad[i];
-                cells[i][0] = if numbers[i] == left { grad } else { T::ZERO };
-                cells[i][1] = if numbers[i] == left + 1 { grad } else { T::ZERO };
+                let place = indices[i].wrapping_sub(i64::from(corners[i]));
+                let lower = place >= halving.width as i64;
+                let column = place.wrapping_sub(if lower { halving.width as i64 } else { 0 });
+                let inside = (column == 0) | (column == 1);
+                let number = (column as u32).wrapping_add(if lower { 2 } else { 0 });
+                numbers[i] = if inside { number } else { NO_CELL };
+                strays |= u32::from(!inside & (indices[i] != NOWHERE));
             }
-        }
-        halving.write::<T, RUN>(first, &cells, grad_input);
-        first += BLOCK;
+            *outside |= strays != 0;
+            let mut cells = [[[T::ZERO; 2]; BLOCK]; 2];
+            for (row, cells) in cells.iter_mut().enumerate() {
+                let left = 2 * row as u32;
+                for i in 0..BLOCK {
+                    let grad = grad[i];
+                    cells[i][0] = if numbers[i] == left { grad } else { T::ZERO };
+                    cells[i][1] = if numbers[i] == left + 1 { grad } else { T::ZERO };
+                }
+            }
+            halving.write::<T, RUN>(first, &cells, grad_input);
+        });
     }
 }
 
 vectorized! {
     /// The sums of a plane's windows over `divisor`.
     pub(super) fn mean[T: Float](halving: &Halving, divisor: T, input: &[T], output: &mut [T]) {
-        by_run!(halving, mean_by_runs(divisor, input, output))
-    }
-}
-
-#[inline(always)]
-fn mean_by_runs<T: Float, const RUN: usize>(
-    halving: &Halving,
-    divisor: T,
-    input: &[T],
-    output: &mut [T],
-) {
-    let mut first = 0;
-    while first < output.len() {
-        let [upper, lower] = halving.cells::<T, RUN>(first, input);
-        let mut means = [T::ZERO; BLOCK];
-        for i in 0..BLOCK {
-            means[i] = (upper[i][0] + upper[i][1] + lower[i][0] + lower[i][1]) / divisor;
-        }
-        put(output, first, &means);
-        first += BLOCK;
+        by_run!(halving.run, RUN => for first in (0..output.len()).step_by(BLOCK) {
+            let [upper, lower] = halving.cells::<T, RUN>(first, input);
+            let mut means = [T::ZERO; BLOCK];
+            for i in 0..BLOCK {
+                means[i] = (upper[i][0] + upper[i][1] + lower[i][0] + lower[i][1]) / divisor;
+            }
+            put(output, first, &means);
+        });
     }
 }
 
@@ -271,26 +240,14 @@ vectorized! {
         grad_output: &[T],
         grad_input: &mut [T],
     ) {
-        by_run!(halving, spread_by_runs(divisor, grad_output, grad_input))
-    }
-}
-
-#[inline(always)]
-fn spread_by_runs<T: Float, const RUN: usize>(
-    halving: &Halving,
-    divisor: T,
-    grad_output: &[T],
-    grad_input: &mut [T],
-) {
-    halving.clear(grad_input);
-    let mut first = 0;
-    while first < grad_output.len() {
-        let grad = block(grad_output, first, T::ZERO);
-        let mut cells = [[T::ZERO; 2]; BLOCK];
-        for i in 0..BLOCK {
-            cells[i] = [grad[i] / divisor; 2];
-        }
-        halving.write::<T, RUN>(first, &[cells; 2], grad_input);
-        first += BLOCK;
+        halving.clear(grad_input);
+        by_run!(halving.run, RUN => for first in (0..grad_output.len()).step_by(BLOCK) {
+            let grad = block(grad_output, first, T::ZERO);
+            let mut cells = [[T::ZERO; 2]; BLOCK];
+            for i in 0..BLOCK {
+                cells[i] = [grad[i] / divisor; 2];
+            }
+            halving.write::<T, RUN>(first, &[cells; 2], grad_input);
+        });
     }
 }

@@ -171,7 +171,7 @@ where
             for (number, piece) in pieces.iter().enumerate() {
                 let piece = Piece { rows: rows.clone(), ..*piece };
                 let cells = Cells::new(&windows, input, &piece, channels.clone());
-                let place = Place { first: number * of_piece, tile: 1, point };
+                let place = Place { first: number * of_piece, point };
                 cells.points(F::input, [rows.len(), columns], values, place);
             }
         });

@@ -63,24 +63,18 @@ pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     let read = ((grid.rows + grid.blocks[0] - 1) * grid.columns) as f64;
     let cells = (grid.step * grid.step) as f64 / outputs;
     // The weight gradient's panels have lanes of input channels, and its sums run through all columns of the list.
-    let (filled, multiplied) = match backward {
-        false => (filled::<T>(shape.out_channels), tiles),
+    let multiplied = match backward {
+        false => tiles * lanes::<T>(shape.out_channels) as f64 / out_channels,
         true => {
             let lanes = shape.in_channels.next_multiple_of(LANES) as f64;
-            (lanes / inputs, (grid.rows * grid.columns) as f64)
+            (grid.rows * grid.columns) as f64 * lanes / inputs
         }
     };
-    let products = filled * multiplied * grid.weight_points() as f64 / (outputs * taps);
+    let products = multiplied * grid.weight_points() as f64 / (outputs * taps);
     let transforms = cells * (read / out_channels + tiles / inputs) / taps;
     let blocks = grid.offsets().count() as f64;
     let [transform, weights] = [TRANSFORM, WEIGHTS].map(|numbers| numbers[usize::from(backward)]);
     products + transform * transforms + weights * blocks / (shape.batch as f64 * outputs * taps)
-}
-
-/// Lanes for each of so many output channels.
-fn filled<T: Float>(channels: usize) -> f64 {
-    let lanes: usize = panels::<T>(channels).map(|(_, width)| width).sum();
-    lanes as f64 / channels as f64
 }
 
 /// See [`super::forward`].
@@ -141,8 +135,12 @@ pub(super) fn weight_gradient<T: Float>(
 
 /// Elements of the transformed weights.
 pub(super) fn weights_len<T: Float>(shape: &ConvShape) -> usize {
-    let outputs: usize = panels::<T>(shape.out_channels).map(|(_, width)| width).sum();
-    Grid::of(shape).weight_points() * outputs * shape.in_channels
+    Grid::of(shape).weight_points() * lanes::<T>(shape.out_channels) * shape.in_channels
+}
+
+/// Lanes of the panels of so many output channels.
+fn lanes<T: Float>(channels: usize) -> usize {
+    panels::<T>(channels).map(|(_, width)| width).sum()
 }
 
 /// The panels of so many output channels: those of each, and its width, whole vectors of [`LANES`].

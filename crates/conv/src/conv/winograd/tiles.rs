@@ -18,12 +18,11 @@ pub(super) struct Piece {
     pub(super) rows: Range<usize>,
 }
 
-/// Where the points of tiles are written, in vectors: those of the first tile, from one tile to the next, and from one point to
-/// the next.
+/// Where the points of tiles are written, in vectors: those of the first tile, and from one point to the next. Tiles follow each
+/// other.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     pub(super) first: usize,
-    pub(super) tile: usize,
     pub(super) point: usize,
 }
 
@@ -103,7 +102,7 @@ vectorized! {
                     }
                 }
             }
-            let first = place.first + tile * place.tile;
+            let first = place.first + tile;
             for (y, half) in half.iter().enumerate() {
                 let mut row = [[T::ZERO; LANES]; M];
                 for lane in 0..LANES {

@@ -215,11 +215,11 @@ impl<T: Float> Points<T> {
                 let count = size[0] * size[1];
                 let cells = Cells::new(windows, images, &Piece { rows, ..*piece }, group.clone());
                 if width == LANES {
-                    let place = Place { first, tile: 1, point: point_len };
+                    let place = Place { first, point: point_len };
                     cells.points(transform, size, places, place);
                 } else {
                     let mut points = Buffer::for_overwrite(TILE * TILE * count * LANES);
-                    let place = Place { first: 0, tile: 1, point: count };
+                    let place = Place { first: 0, point: count };
                     cells.points(transform, size, &mut points, place);
                     for (number, place) in places.chunks_exact_mut(panel_len).enumerate() {
                         let of_points = points.chunks_exact(count * LANES);
