@@ -113,6 +113,14 @@ pub fn size(text: &str) -> Result<usize, String> {
     size.ok_or_else(|| format!("expected a size in 0..={LARGEST}"))
 }
 
+/// A size that is not zero.
+pub fn count(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        0 => Err("expected at least 1".into()),
+        count => Ok(count),
+    }
+}
+
 /// Sizes such as `3x224x224`.
 pub fn sizes(text: &str) -> Result<Vec<usize>, String> {
     text.split('x').map(size).collect()

@@ -78,6 +78,7 @@ fn a_network_has_its_layers_and_no_gradient_of_its_images() {
 #[test]
 fn what_cannot_be_explained_is_refused() {
     fails(&["explain", "nothing"], "no model is called nothing");
+    fails(&["explain", "vgg4", "--batch", "0"], "expected at least 1");
     fails(&["explain", "conv", "--groups", "3"], "3 groups");
     fails(&["explain", "conv", "--size", "16384", "--inputs", "16384"], "memory");
     fails(&["explain"], "<MODEL>");

@@ -19,7 +19,7 @@ use self::machine::Machine;
 use super::bench::Processor;
 use super::bench::timing::{Timing, glance};
 use super::geometry::Geometry;
-use super::{entry, print, size};
+use super::{count, entry, print};
 use crate::Failure;
 
 /// Seconds to spend on measuring a kernel.
@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(required = true)]
     model: Option<String>,
     /// Images in a batch [default: those of the network's recipe, or 4]
-    #[arg(long, value_parser = size)]
+    #[arg(long, value_parser = count)]
     batch: Option<usize>,
     #[command(flatten)]
     output: Output,
@@ -294,7 +294,7 @@ pub fn run(arguments: Arguments) -> std::result::Result<(), Failure> {
         (None, model) => {
             let entry = entry(&model.unwrap_or_default())?;
             let recipe = entry.recipe.map_or(BATCH, |recipe| recipe().batch);
-            let batch = arguments.batch.unwrap_or(recipe).max(1);
+            let batch = arguments.batch.unwrap_or(recipe);
             let net = (entry.build)(&Init::seed(1))?;
             (layers(&*net, entry.input, batch)?, arguments.output)
         }
