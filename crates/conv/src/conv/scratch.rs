@@ -25,7 +25,7 @@ pub fn scratch<T: Float>(operation: Operation, shape: &ConvShape) -> usize {
         (Algorithm::Winograd, Operation::InputGradient) => {
             shape.flipped().map_or(0, |flipped| winograd::weights_len::<T>(&flipped))
         }
-        (Algorithm::Winograd, Operation::WeightGradient) => winograd::gradient_len::<T>(shape),
+        (Algorithm::Winograd, Operation::WeightGradient) => winograd::held_by_gradient::<T>(shape),
         (Algorithm::Indirect, Operation::WeightGradient) => indirect::sums_len::<T>(shape),
         (_, Operation::WeightGradient) => im2col::partial_len::<T>(shape),
         // A group after the other is sorted, then packed.

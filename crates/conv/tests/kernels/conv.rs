@@ -298,6 +298,44 @@ fn the_algorithm_with_the_smallest_cost_is_chosen() {
     assert!(chosen.len() > 2, "only {chosen:?}");
 }
 
+/// The root mean square of the errors of `found`, as a share of that of `exact`.
+fn rms_error(found: &[f32], exact: &[f64]) -> f64 {
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
+    let errors =
+        square(&mut found.iter().zip(exact).map(|(&found, exact)| f64::from(found) - exact));
+    (errors / square(&mut exact.iter().copied())).sqrt()
+}
+
+/// Long sums are taken in parts: those over channels, or forward and input gradient would lose a digit with 512 of them, and those over
+/// tiles.
+#[test]
+fn transforms_lose_few_digits() {
+    let by = Algorithm::Winograd;
+    for (channels, size, allowed) in [([512, 32], [1, 12], 1.2e-6), ([16, 16], [24, 32], 3.0e-6)] {
+        let ([inputs, outputs], [batch, size]) = (channels, size);
+        let spec = ConvSpec::new([3, 3]).padding([1, 1]);
+        let shape =
+            ConvShape::conv(&spec, &[batch, inputs, size, size], &[outputs, inputs, 3, 3]).unwrap();
+        if !by.applies::<f32>(Operation::Forward, &shape) {
+            return;
+        }
+        let [x, w, dy] = [(shape.input_len(), 1), (shape.weight_len(), 2), (shape.output_len(), 3)]
+            .map(|(len, seed)| reals::<f32>(len, seed));
+        let exact = [&x, &w, &dy].map(|values| values.iter().map(|&x| x.into()).collect());
+        let [exact_x, exact_w, exact_dy]: [Vec<f64>; 3] = exact;
+
+        let (mut y, mut exact_y) = (dy.clone(), exact_dy.clone());
+        conv::forward_by(by, &shape, [&x, &w], None, &mut y);
+        conv::forward(&shape, &exact_x, &exact_w, None, &mut exact_y);
+        let (mut dw, mut exact_dw) = (w.clone(), exact_w.clone());
+        conv::weight_gradient_by(by, &shape, [&x, &dy], &mut dw);
+        conv::weight_gradient(&shape, &exact_x, &exact_dy, &mut exact_dw);
+        for error in [rms_error(&y, &exact_y), rms_error(&dw, &exact_dw)] {
+            assert!(error > 0.0 && error <= allowed, "{error} of {shape:?}");
+        }
+    }
+}
+
 /// The transform of the weights, once a call, was not counted at first: few images took up to twice as long as by unfolding. Of these
 /// layers, one image takes a fifth longer, and four two thirds of the time.
 #[test]

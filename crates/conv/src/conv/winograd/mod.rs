@@ -30,6 +30,7 @@ mod weight_gradient;
 use std::ops::Range;
 
 use self::transform::{Four, LANES, TAPS, Three};
+pub(super) use self::weight_gradient::held_len as held_by_gradient;
 use super::Operation;
 use crate::element::{DType, Float};
 use crate::gemm::cuts;
@@ -163,11 +164,6 @@ fn point_len(tiles: usize) -> usize {
 fn sums_len<T: Float>(shape: &ConvShape) -> usize {
     let outputs = shape.out_channels.next_multiple_of(T::kernel().rows);
     Grid::of(shape).weight_points() * outputs * shape.in_channels.next_multiple_of(LANES)
-}
-
-/// Elements of what the weight gradient holds: the sums, and the points of a group of tiles after the other.
-pub(super) fn gradient_len<T: Float>(shape: &ConvShape) -> usize {
-    sums_len::<T>(shape) + weight_gradient::points_len::<T>(shape)
 }
 
 /// How the tiles of an image lie.

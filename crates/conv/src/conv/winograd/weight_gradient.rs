@@ -6,7 +6,8 @@
 //! taps the tiles of the input are those that it reads, an offset away.
 //!
 //! The sum over the tiles is the depth of the products. Groups of tiles are added to the sums one after another; within
-//! one, channels are transformed in parallel and then points are multiplied in parallel.
+//! one, channels are transformed in parallel and then points are multiplied in parallel. Few channels leave little to do at once, so there
+//! chunks of groups have sums of their own, which are added up in order.
 
 use rayon::prelude::*;
 
@@ -14,6 +15,7 @@ use super::tiles::{Cells, Piece, Place};
 use super::transform::{LANES, TAPS, Transform, taps_of, zeros};
 use super::{Grid, point_len, sums_len};
 use crate::buffer::Buffer;
+use crate::conv::{TASKS, add_in_order, affordable_chunks, chunks};
 use crate::element::Float;
 use crate::gemm::cuts;
 use crate::gemm::kernel::Panels;
@@ -35,47 +37,64 @@ pub(super) fn weight_gradient<T: Float, F, const STEP: usize, const TILE: usize>
 ) where
     F: Transform<STEP, TILE>,
 {
-    let points = TILE * TILE;
     let (kernel, inputs) = (T::kernel(), shape.in_channels);
-    let (grid, taps) = (Grid::of(shape), shape.spec.kernel.iter().product::<usize>());
-    let columns = inputs.div_ceil(LANES);
-    // `[blocks of taps][panels of inputs][rows][LANES]`
-    let row_len = grid.offsets().count() * columns * kernel.rows * LANES;
-    // `[panels of outputs][points][row_len]`
-    let mut sums = Buffer::filled(sums_len::<T>(shape), T::ZERO);
-    for pieces in groups(shape, group_tiles::<T>(shape)) {
-        let windows = grid.windows(shape, TILE);
-        let halo = grid.blocks[0] - 1;
-        let right = Points::new(&windows, input, (&pieces, halo, LANES), F::input);
-        let windows = gradient_windows(&grid, shape);
-        let left = Points::new(&windows, grad_output, (&pieces, 0, kernel.rows), F::gradient);
-        let runs = runs(&grid, &pieces);
-        sums.par_chunks_exact_mut(row_len).enumerate().for_each(|(index, sums)| {
-            let (panel, point) = (index / points, index % points);
-            let a = left.panel(panel, [point, points]);
-            let together = kernel.panels();
-            let tile_len = kernel.rows * LANES;
-            for (sums, offset) in sums.chunks_exact_mut(columns * tile_len).zip(grid.offsets()) {
-                for (number, sums) in sums.chunks_mut(together * tile_len).enumerate() {
-                    let b = right.panel(number * together, [point, points]);
-                    for &[from, to, depth] in &runs {
-                        let panels = Panels {
-                            depth,
-                            a: &a[from * kernel.rows..],
-                            b: &b[(to + offset) * LANES..],
-                            count: sums.len() / tile_len,
-                            b_strides: [right.panel_len(points), LANES],
-                        };
-                        kernel.tile(panels, sums, [tile_len, LANES], true);
-                    }
-                }
-            }
-        });
-    }
+    let taps = shape.spec.kernel.iter().product::<usize>();
+    let (len, groups) = (sums_len::<T>(shape), groups(shape, group_tiles::<T>(shape)));
+    let [chunk, chunks] = chunks(groups.len(), most_chunks::<T>(shape));
+    let mut partial = Buffer::filled(chunks * len, T::ZERO);
+    partial.par_chunks_exact_mut(len).zip(groups.par_chunks(chunk)).for_each(|(sums, groups)| {
+        for pieces in groups {
+            add_group(by, shape, [input, grad_output], (pieces, sums));
+        }
+    });
+    let (sums, others) = partial.split_at_mut(len);
+    add_in_order(sums, others);
+    let panels = shape.out_channels.div_ceil(kernel.rows);
     let rows = grad_weight.par_chunks_mut(kernel.rows * inputs * taps);
-    rows.zip(sums.par_chunks_exact(points * row_len)).for_each(|(weights, sums)| {
+    rows.zip(sums.par_chunks_exact(len / panels)).for_each(|(weights, sums)| {
         for (row, weights) in weights.chunks_exact_mut(inputs * taps).enumerate() {
             finish(by, shape, (sums, row), weights);
+        }
+    });
+}
+
+/// Adds the products of a group of tiles to sums, `[panels of outputs][points][blocks of taps][panels of inputs][rows][LANES]`.
+fn add_group<T: Float, F, const STEP: usize, const TILE: usize>(
+    _by: F,
+    shape: &ConvShape,
+    [input, grad_output]: [&[T]; 2],
+    (pieces, sums): (&[Piece], &mut [T]),
+) where
+    F: Transform<STEP, TILE>,
+{
+    let (kernel, grid, points) = (T::kernel(), Grid::of(shape), TILE * TILE);
+    let columns = shape.in_channels.div_ceil(LANES);
+    let tile_len = kernel.rows * LANES;
+    let row_len = grid.offsets().count() * columns * tile_len;
+    let windows = grid.windows(shape, TILE);
+    let halo = grid.blocks[0] - 1;
+    let right = Points::new(&windows, input, (pieces, halo, LANES), F::input);
+    let windows = gradient_windows(&grid, shape);
+    let left = Points::new(&windows, grad_output, (pieces, 0, kernel.rows), F::gradient);
+    let runs = runs(&grid, pieces);
+    sums.par_chunks_exact_mut(row_len).enumerate().for_each(|(index, sums)| {
+        let (panel, point) = (index / points, index % points);
+        let a = left.panel(panel, [point, points]);
+        let together = kernel.panels();
+        for (sums, offset) in sums.chunks_exact_mut(columns * tile_len).zip(grid.offsets()) {
+            for (number, sums) in sums.chunks_mut(together * tile_len).enumerate() {
+                let b = right.panel(number * together, [point, points]);
+                for &[from, to, depth] in &runs {
+                    let panels = Panels {
+                        depth,
+                        a: &a[from * kernel.rows..],
+                        b: &b[(to + offset) * LANES..],
+                        count: sums.len() / tile_len,
+                        b_strides: [right.panel_len(points), LANES],
+                    };
+                    kernel.tile(panels, sums, [tile_len, LANES], true);
+                }
+            }
         }
     });
 }
@@ -115,15 +134,35 @@ fn finish<T: Float, F, const STEP: usize, const TILE: usize>(
     }
 }
 
+/// The most chunks of groups with sums of their own: where few channels leave little to do at once within a group.
+fn most_chunks<T: Float>(shape: &ConvShape) -> usize {
+    let vectors = [shape.in_channels, shape.out_channels].map(|channels| channels.div_ceil(LANES));
+    let wanted = TASKS.div_ceil(vectors[0] * vectors[1]);
+    affordable_chunks(sums_len::<T>(shape) * size_of::<T>()).min(wanted)
+}
+
 /// How many tiles a group should have.
-fn group_tiles<T>(shape: &ConvShape) -> usize {
-    let tile = Grid::of(shape).step + TAPS - 1;
+fn group_tiles<T: Float>(shape: &ConvShape) -> usize {
+    let grid = Grid::of(shape);
+    let tile = grid.step + TAPS - 1;
     let bytes = tile * tile * (shape.in_channels + shape.out_channels) * size_of::<T>();
-    (GROUP_BYTES / bytes).clamp(GROUP_TILES[0], GROUP_TILES[1])
+    let all = shape.batch.saturating_mul(grid.rows * grid.columns);
+    let share = all.div_ceil(most_chunks::<T>(shape));
+    (GROUP_BYTES / bytes).min(share).clamp(GROUP_TILES[0], GROUP_TILES[1])
+}
+
+/// Elements that are held for the length of a call: the sums of all chunks, and where groups are not made to fit the caches, the points of the
+/// largest.
+pub(in crate::conv) fn held_len<T: Float>(shape: &ConvShape) -> usize {
+    let most = most_chunks::<T>(shape);
+    let grid = Grid::of(shape);
+    let all = shape.batch.saturating_mul(grid.rows * grid.columns);
+    let chunks = all.div_ceil(group_tiles::<T>(shape)).clamp(1, most);
+    chunks * sums_len::<T>(shape) + if most == 1 { points_len::<T>(shape) } else { 0 }
 }
 
 /// Elements of the points of the largest group.
-pub(super) fn points_len<T: Float>(shape: &ConvShape) -> usize {
+fn points_len<T: Float>(shape: &ConvShape) -> usize {
     let (grid, tiles) = (Grid::of(shape), group_tiles::<T>(shape));
     let rows = (tiles / grid.columns).clamp(1, grid.rows);
     let pieces = (tiles / (rows * grid.columns)).max(1);
