@@ -23,8 +23,8 @@ use crate::geometry::ConvShape;
 use crate::simd::vectorized;
 use crate::unfold::copy_row;
 
-/// Bytes that the points of a group of tiles may take, of both factors together.
-const GROUP_BYTES: usize = 8 << 20;
+/// Bytes that the points of a group of tiles may take, of both factors together: of one that shares a core's cache, and of a large one.
+const GROUP_BYTES: [usize; 2] = [512 << 10, 8 << 20];
 /// The fewest tiles of a group, and the most: longer sums would round worse.
 const GROUP_TILES: [usize; 2] = [64, 512];
 
@@ -39,12 +39,16 @@ pub(super) fn weight_gradient<T: Float, F, const STEP: usize, const TILE: usize>
 {
     let (kernel, inputs) = (T::kernel(), shape.in_channels);
     let taps = shape.spec.kernel.iter().product::<usize>();
-    let (len, groups) = (sums_len::<T>(shape), groups(shape, group_tiles::<T>(shape)));
-    let [chunk, chunks] = chunks(groups.len(), most_chunks::<T>(shape));
-    let mut partial = Buffer::filled(chunks * len, T::ZERO);
-    partial.par_chunks_exact_mut(len).zip(groups.par_chunks(chunk)).for_each(|(sums, groups)| {
-        for pieces in groups {
-            add_group(by, shape, [input, grad_output], (pieces, sums));
+    let (len, grid) = (sums_len::<T>(shape), Grid::of(shape));
+    let cut = Cut::of::<T>(shape);
+    let pieces: Vec<_> = (0..shape.batch)
+        .flat_map(|image| cuts(grid.rows, cut.rows).map(move |rows| Piece { image, rows }))
+        .collect();
+    let mut partial = Buffer::filled(cut.chunks * len, T::ZERO);
+    let chunks = pieces.par_chunks(cut.chunk * cut.group);
+    partial.par_chunks_exact_mut(len).zip(chunks).for_each(|(sums, pieces)| {
+        for group in pieces.chunks(cut.group) {
+            add_group(by, shape, [input, grad_output], (group, sums));
         }
     });
     let (sums, others) = partial.split_at_mut(len);
@@ -134,65 +138,47 @@ fn finish<T: Float, F, const STEP: usize, const TILE: usize>(
     }
 }
 
-/// The most chunks of groups with sums of their own: where few channels leave little to do at once within a group.
-fn most_chunks<T: Float>(shape: &ConvShape) -> usize {
-    let vectors = [shape.in_channels, shape.out_channels].map(|channels| channels.div_ceil(LANES));
-    let wanted = TASKS.div_ceil(vectors[0] * vectors[1]);
-    affordable_chunks(sums_len::<T>(shape) * size_of::<T>()).min(wanted)
+/// How the tiles of all images are cut: pieces of whole rows, groups of pieces, chunks of groups.
+struct Cut {
+    /// Rows of a piece, but for an image's last.
+    rows: usize,
+    /// Pieces of a group: several only if they are whole images.
+    group: usize,
+    /// Groups of a chunk.
+    chunk: usize,
+    chunks: usize,
+    /// Whether groups are large enough to share out what is in them, and come one after the other.
+    large: bool,
 }
 
-/// How many tiles a group should have.
-fn group_tiles<T: Float>(shape: &ConvShape) -> usize {
-    let grid = Grid::of(shape);
-    let tile = grid.step + TAPS - 1;
-    let bytes = tile * tile * (shape.in_channels + shape.out_channels) * size_of::<T>();
-    let all = shape.batch.saturating_mul(grid.rows * grid.columns);
-    let share = all.div_ceil(most_chunks::<T>(shape));
-    (GROUP_BYTES / bytes).min(share).clamp(GROUP_TILES[0], GROUP_TILES[1])
-}
+impl Cut {
+    fn of<T: Float>(shape: &ConvShape) -> Self {
+        let grid = Grid::of(shape);
+        // Few channels leave little to do at once within a group, so that there should be several.
+        let vectors = [shape.in_channels, shape.out_channels].map(|n| n.div_ceil(LANES));
+        let affordable = affordable_chunks(sums_len::<T>(shape) * size_of::<T>());
+        let most = TASKS.div_ceil(vectors[0] * vectors[1]).min(affordable);
+        let bytes = GROUP_BYTES[usize::from(most == 1)];
+        let tile = (grid.step + TAPS - 1).pow(2) * size_of::<T>();
+        let tiles = bytes / (tile * (shape.in_channels + shape.out_channels));
+        let tiles = tiles.clamp(GROUP_TILES[0], GROUP_TILES[1]);
 
-/// Elements that are held for the length of a call: the sums of all chunks, and where groups are not made to fit the caches, the points of the
-/// largest.
-pub(in crate::conv) fn held_len<T: Float>(shape: &ConvShape) -> usize {
-    let most = most_chunks::<T>(shape);
-    let grid = Grid::of(shape);
-    let all = shape.batch.saturating_mul(grid.rows * grid.columns);
-    let chunks = all.div_ceil(group_tiles::<T>(shape)).clamp(1, most);
-    chunks * sums_len::<T>(shape) + if most == 1 { points_len::<T>(shape) } else { 0 }
-}
-
-/// Elements of the points of the largest group.
-fn points_len<T: Float>(shape: &ConvShape) -> usize {
-    let (grid, tiles) = (Grid::of(shape), group_tiles::<T>(shape));
-    let rows = (tiles / grid.columns).clamp(1, grid.rows);
-    let pieces = (tiles / (rows * grid.columns)).max(1);
-    let pieces = pieces.min(shape.batch.saturating_mul(grid.rows.div_ceil(rows)));
-    let points = (grid.step + TAPS - 1).pow(2);
-    let list = |rows: usize| point_len(pieces * rows * grid.columns) * points;
-    list(rows + grid.blocks[0] - 1) * shape.in_channels.next_multiple_of(LANES)
-        + list(rows) * shape.out_channels.next_multiple_of(T::kernel().rows)
-}
-
-/// Whole rows of tiles, of one image or of several, in groups of about so many.
-fn groups(shape: &ConvShape, tiles: usize) -> Vec<Vec<Piece>> {
-    let Grid { rows: all_rows, columns, .. } = Grid::of(shape);
-    let rows = (tiles / columns).clamp(1, all_rows);
-    let (mut groups, mut room) = (Vec::<Vec<Piece>>::new(), 0);
-    for image in 0..shape.batch {
-        for first in (0..all_rows).step_by(rows) {
-            let rows = first..all_rows.min(first + rows);
-            let len = rows.len() * columns;
-            if len > room {
-                groups.push(Vec::new());
-                room = tiles.max(len);
-            }
-            room -= len;
-            if let Some(group) = groups.last_mut() {
-                group.push(Piece { image, rows });
-            }
-        }
+        let rows = (tiles / grid.columns).clamp(1, grid.rows);
+        let group = (tiles / (rows * grid.columns)).max(1);
+        let pieces = shape.batch.saturating_mul(grid.rows.div_ceil(rows));
+        let [chunk, chunks] = chunks(pieces.div_ceil(group), most);
+        Self { rows, group: group.min(pieces), chunk, chunks, large: most == 1 }
     }
-    groups
+}
+
+/// Elements that are held for the length of a call: the sums of all chunks, and the points of a large group.
+pub(in crate::conv) fn held_len<T: Float>(shape: &ConvShape) -> usize {
+    let (grid, cut) = (Grid::of(shape), Cut::of::<T>(shape));
+    let points = (grid.step + TAPS - 1).pow(2);
+    let list = |rows: usize| point_len(cut.group * rows * grid.columns) * points;
+    let points = list(cut.rows + grid.blocks[0] - 1) * shape.in_channels.next_multiple_of(LANES)
+        + list(cut.rows) * shape.out_channels.next_multiple_of(T::kernel().rows);
+    cut.chunks * sums_len::<T>(shape) + if cut.large { points } else { 0 }
 }
 
 /// The tiles of the output's gradient are windows, too: side by side.
