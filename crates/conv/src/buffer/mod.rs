@@ -24,7 +24,7 @@ pub use pool::{PoolStats, restart_high_water, rounded, stats, trim};
 pub const ALIGNMENT: usize = 64;
 
 /// Elements at each end of a large buffer that debug builds mark.
-const MARKED: usize = 1024;
+const MARKED: usize = 256;
 
 /// A fixed number of elements in pooled memory aligned to 64 bytes. It dereferences to a slice.
 ///
@@ -71,7 +71,7 @@ impl<T: Element> Buffer<T> {
         } else if cfg!(debug_assertions) {
             // What is read before it is written stands out. Of a large buffer only the ends are marked, so that a debug
             // build does not write all its memory twice.
-            let end = if len <= 16 * MARKED { len } else { MARKED };
+            let end = if len <= 4 * MARKED { len } else { MARKED };
             buffer.fill_bytes(0..end, 0xff);
             buffer.fill_bytes(len - end..len, 0xff);
         }

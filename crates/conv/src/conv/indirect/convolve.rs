@@ -215,16 +215,13 @@ impl Tiles {
     /// Gathers every tile into rows of channels.
     fn gather<T: Float>(&self, (panel, width): (&[T], usize), cells: &[T], sums: &mut [T]) {
         let kernel = T::kernel();
-        let tile = kernel.gathered_columns();
         let (offsets, depth) = (Offsets::new(&self.offsets), self.offsets.len());
         // A phase that no tap reads is zero.
         for steps in cuts(depth.max(1), STEPS).map(|steps| steps.start..steps.end.min(depth)) {
             let panel = &panel[steps.start * width..steps.end * width];
             let factors = Gathered { panel, width, offsets: offsets.range(steps.clone()), cells };
-            let tiles = self.sources.chunks_exact(tile).zip(self.targets.chunks_exact(tile));
-            for (sources, targets) in tiles {
-                kernel.gather(factors, Columns { sources, targets }, sums, steps.start > 0);
-            }
+            let columns = Columns { sources: &self.sources, targets: &self.targets };
+            kernel.gather(factors, columns, sums, steps.start > 0);
         }
     }
 }

@@ -156,10 +156,8 @@ impl<T: Float> Sums<'_, T> {
                     let offsets = steps.range(range.clone());
                     let factors = Gathered { panel, width, offsets, cells: staged.cells() };
                     let add = number > pieces.start || range.start > 0;
-                    let tile = kernel.gathered_columns();
-                    for (sources, targets) in sources.chunks(tile).zip(targets.chunks(tile)) {
-                        kernel.gather(factors, Columns { sources, targets }, sums, add);
-                    }
+                    let to = Columns { sources: &sources, targets: &targets };
+                    kernel.gather(factors, to, sums, add);
                 }
                 rest = tail;
             }

@@ -197,7 +197,7 @@ where
     /// The products at every point with a panel of weights, `[points][tiles and one more][width]`.
     fn multiply<T: Float>(&self, points: &Points<T>, (weights, width): (&[T], usize)) -> Buffer<T> {
         let kernel = T::kernel();
-        let (steps, columns) = (Offsets::new(&points.steps), kernel.gathered_columns());
+        let steps = Offsets::new(&points.steps);
         let rows_len = (points.tiles + 1) * width;
         let mut products = Buffer::for_overwrite(Self::POINTS * rows_len);
         let of_points = weights.chunks_exact(steps.len() * width);
@@ -212,10 +212,8 @@ where
                 let panel = &weights[range.start * width..range.end * width];
                 let offsets = steps.range(range.clone());
                 let factors = Gathered { panel, width, offsets, cells };
-                let tiles = points.sources.chunks(columns).zip(points.targets.chunks(columns));
-                for (sources, targets) in tiles {
-                    kernel.gather(factors, Columns { sources, targets }, products, range.start > 0);
-                }
+                let to = Columns { sources: &points.sources, targets: &points.targets };
+                kernel.gather(factors, to, products, range.start > 0);
             }
         }
         products

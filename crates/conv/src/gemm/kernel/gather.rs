@@ -32,12 +32,7 @@ pub(crate) struct Offsets<'a> {
 
 impl<'a> Offsets<'a> {
     pub(crate) fn new(list: &'a [usize]) -> Self {
-        let mut reach = 0;
-        // There may be one for each output, and the oldest processors cannot compare vectors of them.
-        vectorize!(for &offset in list {
-            reach = offset.max(reach);
-        });
-        Self { list, reach }
+        Self { list, reach: largest(list) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -58,7 +53,17 @@ impl<'a> Offsets<'a> {
     }
 }
 
-/// One step for each column: where it reads, and the row of the result that it is.
+/// The largest place; of none, the first.
+fn largest(places: &[usize]) -> usize {
+    let mut largest = 0;
+    // There may be one for each output, and the oldest processors cannot compare vectors of them.
+    vectorize!(for &place in places {
+        largest = place.max(largest);
+    });
+    largest
+}
+
+/// Where each column reads, and the row of the result that it is.
 #[derive(Clone, Copy)]
 pub(crate) struct Columns<'a> {
     pub(crate) sources: &'a [usize],
@@ -108,8 +113,7 @@ impl<T: 'static> Kernel<T> {
     /// Multiplies, and writes or adds the column `j` to `c[targets[j]]`, a row of the panel's width.
     ///
     /// # Panics
-    /// If there are not as many columns as [`Self::gathered_columns`], or something lies outside its slice.
-    #[inline]
+    /// If the columns are no multiple of [`Self::gathered_columns`], or something lies outside its slice.
     pub(crate) fn gather(
         &self,
         Gathered { panel, width, offsets, cells }: Gathered<'_, T>,
@@ -121,22 +125,26 @@ impl<T: 'static> Kernel<T> {
         let depth = offsets.len();
         let vectors = width / lanes;
         assert!(panel.len() == depth * width && [lanes, 2 * lanes].contains(&width));
-        assert!(sources.len() == columns && targets.len() == columns);
-        assert!(targets.iter().all(|&target| target < c.len() / width));
-        assert!(depth == 0 || sources.iter().all(|&at| at + offsets.reach < cells.len()));
-        let raw = Raw {
-            depth,
-            panel: panel.as_ptr(),
-            offsets: offsets.list.as_ptr(),
-            cells: cells.as_ptr(),
-            sources: sources.as_ptr(),
-            targets: targets.as_ptr(),
-            c: c.as_mut_ptr(),
-            add,
-        };
-        // SAFETY: the panel has `depth` rows of so many vectors, every source and offset together lie in the cells, every target
-        // is a row of `c`, there are as many of both as columns, and the kernel was chosen for this processor.
-        unsafe { run[vectors - 1](&raw) }
+        assert!(sources.len() == targets.len() && sources.len().is_multiple_of(columns));
+        assert!(sources.is_empty() || largest(targets) < c.len() / width);
+        let nothing = sources.is_empty() || depth == 0;
+        assert!(nothing || largest(sources) + offsets.reach < cells.len());
+        let (panel, offsets) = (panel.as_ptr(), offsets.list.as_ptr());
+        for (sources, targets) in sources.chunks_exact(columns).zip(targets.chunks_exact(columns)) {
+            let raw = Raw {
+                depth,
+                panel,
+                offsets,
+                cells: cells.as_ptr(),
+                sources: sources.as_ptr(),
+                targets: targets.as_ptr(),
+                c: c.as_mut_ptr(),
+                add,
+            };
+            // SAFETY: the panel has `depth` rows of so many vectors, every source and offset together lie in the cells, every
+            // target is a row of `c`, there are as many of both as columns, and the kernel was chosen for this processor.
+            unsafe { run[vectors - 1](&raw) }
+        }
     }
 }
 

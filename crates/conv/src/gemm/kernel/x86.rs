@@ -71,10 +71,11 @@ pub(super) unsafe fn avx512_interleave(lanes: &[&[f32]], steps: usize, rows: *mu
         unsafe {
             let mut columns = [_mm512_setzero_ps(); 16];
             for (column, lane) in columns.iter_mut().zip(lanes16) {
-                *column = _mm512_maskz_loadu_ps(mask, lane.as_ptr().add(k));
+                *column = _mm512_maskz_loadu_ps(mask, lane.as_ptr().wrapping_add(k));
             }
+            let place = rows.wrapping_add(k * lanes.len() + 16 * block);
             for (i, row) in transpose_16(columns).into_iter().take(count).enumerate() {
-                _mm512_storeu_ps(rows.add((k + i) * lanes.len() + 16 * block), row);
+                _mm512_storeu_ps(place.wrapping_add(i.wrapping_mul(lanes.len())), row);
             }
         }
     }
@@ -133,10 +134,27 @@ fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
     [low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]]
 }
 
+/// The vector that an instruction loads from an element of a slice. A debug build checks every pointer that it follows, which
+/// in the innermost loops takes as long as the products; it does not check assembly.
+macro_rules! load {
+    ($instruction:literal, $register:ident, $type:ty, $first:expr, $index:expr) => {{
+        let value;
+        asm!(
+            concat!($instruction, " {value}, [{first} + {index} * {size}]"),
+            value = out($register) value,
+            first = in(reg) $first,
+            index = in(reg) $index,
+            size = const size_of::<$type>(),
+            options(readonly, nostack, preserves_flags),
+        );
+        value
+    }};
+}
+
 macro_rules! kernel {
     ($name:ident, $gather:ident, $type:ty, $features:literal,
      [$rows:literal; $vectors:literal; $lanes:literal; $columns:literal], [$($panels:literal),+],
-     $register:ident, $broadcast:literal, $multiply_add:literal,
+     $vector:ident, $register:ident, $move:literal, $broadcast:literal, $multiply_add:literal,
      $zero:ident, $load:ident, $store:ident, $splat:ident, $add:ident, $fma:ident) => {
         pub(super) const $name: [&[Run<$type>]; 2] = {
             /// # Safety
@@ -170,17 +188,18 @@ macro_rules! kernel {
                         let mut columns = [[$zero(); $vectors]; PANELS];
                         for (panel, columns) in columns.iter_mut().enumerate() {
                             for (j, column) in columns.iter_mut().enumerate() {
-                                *column = $load(b.add(panel * b_strides[0] + j * $lanes));
+                                let b = b.wrapping_add(panel * b_strides[0]);
+                                *column = load!($move, $register, $type, b, j * $lanes);
                             }
                         }
-                        for (i, sums) in sums.iter_mut().enumerate() {
-                            let value = $splat(*a.add(i));
+                        for (sums, &value) in sums.iter_mut().zip(&*a.cast::<[$type; $rows]>()) {
+                            let value = $splat(value);
                             let sums = sums.as_flattened_mut().iter_mut();
                             for (sum, &column) in sums.zip(columns.as_flattened()) {
                                 *sum = $fma(value, column, *sum);
                             }
                         }
-                        a = a.add($rows);
+                        a = a.wrapping_add($rows);
                         if !LISTED {
                             // The last step may be the last row of its memory.
                             b = b.wrapping_add(b_strides[1]);
@@ -221,35 +240,22 @@ macro_rules! kernel {
                     // SAFETY: the panel and the offsets have `depth` steps, and every cell lies in the memory.
                     unsafe {
                         let offset = *raw.offsets.add(k);
-                        let mut row = [$zero(); VECTORS];
-                        for (i, row) in row.iter_mut().enumerate() {
-                            *row = $load(a.add(i * $lanes));
-                        }
+                        let row: [$vector; VECTORS] =
+                            std::array::from_fn(|i| load!($move, $register, $type, a, i * $lanes));
                         for (sums, cell) in sums.iter_mut().zip(cells) {
-                            if let ([first, second], [a, b]) = (&mut sums[..], &row[..]) {
-                                // In this order: a compiler loads all cells first, which pushes sums out of the registers.
+                            // In this order: a compiler loads all cells first, which pushes sums out of the registers.
+                            let value: $vector = load!($broadcast, $register, $type, cell, offset);
+                            for (sum, row) in sums.iter_mut().zip(row) {
                                 asm!(
-                                    concat!($broadcast, " {value}, [{cell} + {offset} * {size}]"),
-                                    concat!($multiply_add, " {first}, {a}, {value}"),
-                                    concat!($multiply_add, " {second}, {b}, {value}"),
-                                    cell = in(reg) cell,
-                                    offset = in(reg) offset,
-                                    size = const size_of::<$type>(),
-                                    a = in($register) *a,
-                                    b = in($register) *b,
-                                    value = out($register) _,
-                                    first = inout($register) *first,
-                                    second = inout($register) *second,
-                                    options(nostack, preserves_flags, readonly),
+                                    concat!($multiply_add, " {sum}, {row}, {value}"),
+                                    row = in($register) row,
+                                    value = in($register) value,
+                                    sum = inout($register) *sum,
+                                    options(nomem, nostack, preserves_flags),
                                 );
-                            } else {
-                                let value = $splat(*cell.add(offset));
-                                for (sum, row) in sums.iter_mut().zip(row) {
-                                    *sum = $fma(value, row, *sum);
-                                }
                             }
                         }
-                        a = a.add(VECTORS * $lanes);
+                        a = a.wrapping_add(VECTORS * $lanes);
                     }
                 }
                 for (j, sums) in sums.into_iter().enumerate() {
@@ -274,25 +280,25 @@ macro_rules! kernel {
 #[rustfmt::skip]
 kernel!(
     AVX2_F32, avx2_f32_gather, f32, "avx2,fma", [6; 2; 8; 6], [1],
-    ymm_reg, "vbroadcastss", "vfmadd231ps",
+    __m256, ymm_reg, "vmovups", "vbroadcastss", "vfmadd231ps",
     _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps
 );
 #[rustfmt::skip]
 kernel!(
     AVX2_F64, avx2_f64_gather, f64, "avx2,fma", [6; 2; 4; 6], [1],
-    ymm_reg, "vbroadcastsd", "vfmadd231pd",
+    __m256d, ymm_reg, "vmovupd", "vbroadcastsd", "vfmadd231pd",
     _mm256_setzero_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_set1_pd, _mm256_add_pd, _mm256_fmadd_pd
 );
 #[rustfmt::skip]
 kernel!(
     AVX512_F32, avx512_f32_gather, f32, "avx512f", [8; 1; 16; 14], [1, 2],
-    zmm_reg, "vbroadcastss", "vfmadd231ps",
+    __m512, zmm_reg, "vmovups", "vbroadcastss", "vfmadd231ps",
     _mm512_setzero_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps
 );
 #[rustfmt::skip]
 kernel!(
     AVX512_F64, avx512_f64_gather, f64, "avx512f", [8; 1; 8; 14], [1, 2],
-    zmm_reg, "vbroadcastsd", "vfmadd231pd",
+    __m512d, zmm_reg, "vmovupd", "vbroadcastsd", "vfmadd231pd",
     _mm512_setzero_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_set1_pd, _mm512_add_pd, _mm512_fmadd_pd
 );
 
