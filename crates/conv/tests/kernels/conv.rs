@@ -225,6 +225,10 @@ fn large_shapes() -> Vec<ConvShape> {
         conv(ConvSpec::new([5, 5]).padding([2, 2]), [3, 20, 50, 23], 17),
         conv(ConvSpec::new([9, 9]).padding([4, 4]), [2, 9, 31, 100], 12),
         conv(ConvSpec::new([4, 7]).padding([1, 2]), [5, 33, 9, 6], 10),
+        // Phases of other lengths along the axes, a larger kernel, and phases beyond the output.
+        conv(k3.padding([2, 3]).dilation([2, 3]), [3, 20, 19, 26], 33),
+        conv(ConvSpec::new([5, 4]).padding([6, 4]).dilation([3, 2]), [2, 17, 23, 21], 18),
+        conv(k3.padding([7, 1]).dilation([7, 1]), [2, 16, 5, 40], 32),
         // Small maps of many channels: several images at a time, several blocks of steps, and a last panel of one vector.
         conv(k3.stride([2, 1]).dilation([1, 2]), [37, 121, 7, 8], 44),
     ]

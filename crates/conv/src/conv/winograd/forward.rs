@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::tiles::{Cells, Piece, Place};
+use super::tiles::{Cells, Piece, Place, first_cell};
 use super::transform::{LANES, TAPS, Transform, sandwich, weight_points, zeros};
 use super::{Grid, panels, point_len, weights_len};
 use crate::buffer::Buffer;
@@ -43,7 +43,7 @@ pub(super) fn convolve<T: Float, F, const STEP: usize, const TILE: usize>(
     let grid = Grid::of(shape);
     let large = weights_len::<T>(shape) * size_of::<T>() > CACHED_WEIGHTS;
     let tiles = if large { LARGE_TASK_TILES } else { TASK_TILES * grid.blocks[0] };
-    let of_image = grid.rows * grid.width;
+    let of_image = grid.tiles();
     let [images, parts] =
         [(shape.batch * of_image).div_ceil(tiles), (of_image + tiles / 2) / tiles]
             .map(|n| n.max(1));
@@ -61,7 +61,7 @@ pub(super) fn convolve<T: Float, F, const STEP: usize, const TILE: usize>(
         .enumerate()
         .flat_map(|(image, output)| {
             let output = MatrixMut::row_major(output, [channels, height * width]);
-            output.tiles([channels, rows * STEP * width]).map(move |tile| (image, tile))
+            output.tiles([channels, rows * grid.lines() * width]).map(move |tile| (image, tile))
         })
         .collect();
     tiles.par_chunks_mut(images).for_each(|tiles| this.task(input, &weights, bias, tiles));
@@ -127,15 +127,16 @@ where
     ) {
         let [_, height, width] = self.shape.output;
         let cells = tiles[0].1.columns.clone();
-        let first = cells.start / (STEP * width);
-        let rows = first..first + cells.len().div_ceil(STEP * width);
+        let band = self.grid.lines();
+        let first = cells.start / (band * width);
+        let rows = first..first + cells.len().div_ceil(band * width);
         let pieces: Vec<_> =
             tiles.iter().map(|&(image, _)| Piece { image, rows: rows.clone() }).collect();
         let points = self.points(input, &pieces);
         let places = panels::<T>(self.shape.out_channels).collect::<Vec<_>>();
         let widest = T::kernel().widest_panel();
         let panel_len = Self::POINTS * points.steps.len() * widest;
-        let lines = height.min(rows.end * STEP) - rows.start * STEP;
+        let lines = height.min(rows.end * band) - rows.start * band;
         let mut parts: Vec<Vec<MatrixMut<'_, T>>> = places.iter().map(|_| Vec::new()).collect();
         for (_, tile) in tiles {
             let [channels, pixels] = tile.matrix.dims();
@@ -146,7 +147,7 @@ where
         let panels = places.into_par_iter().zip(weights.par_chunks(panel_len)).zip(parts);
         panels.for_each(|(((channels, panel_width), weights), mut part)| {
             let products = self.multiply(&points, (weights, panel_width));
-            let size = [rows.len(), lines];
+            let size = [rows.len() * self.grid.dilation[0], lines];
             let pixels = self.outputs((&points, &products), panel_width, (size, part.len()));
             let bias = bias.map(|bias| &bias[channels.clone()]);
             for (image, output) in part.iter_mut().enumerate() {
@@ -159,9 +160,9 @@ where
     fn points<T: Float>(&self, input: &[T], pieces: &[Piece]) -> Points<T> {
         let channels = self.shape.in_channels;
         let windows = self.grid.windows(self.shape, TILE);
-        let Grid { columns, width, .. } = self.grid;
+        let Grid { columns, width, dilation, .. } = self.grid;
         let rows = self.grid.input_rows(&pieces[0].rows);
-        let of_piece = rows.len() * columns;
+        let of_piece = rows.len() * self.grid.band();
         let point = point_len(of_piece * pieces.len());
         let block_len = Self::POINTS * point * LANES;
         let mut values = Buffer::for_overwrite(channels.div_ceil(LANES) * block_len);
@@ -172,7 +173,7 @@ where
                 let piece = Piece { rows: rows.clone(), ..*piece };
                 let cells = Cells::new(&windows, input, &piece, channels.clone());
                 let place = Place { first: number * of_piece, point };
-                cells.points(F::input, [rows.len(), columns], values, place);
+                cells.points(F::input, [rows.len() * dilation[0], columns], values, place);
             }
         });
 
@@ -181,8 +182,8 @@ where
                 .map(move |channel| channel / LANES * block_len + channel % LANES + offset * LANES)
         });
         let tiles_of = |piece: usize| {
-            let rows = 0..pieces[0].rows.len();
-            rows.flat_map(move |row| (0..width).map(move |x| piece * of_piece + row * columns + x))
+            let lines = 0..pieces[0].rows.len() * dilation[0];
+            lines.flat_map(move |y| (0..width).map(move |x| piece * of_piece + y * columns + x))
         };
         let mut sources: Vec<_> =
             (0..pieces.len()).flat_map(tiles_of).map(|tile| tile * LANES).collect();
@@ -231,7 +232,8 @@ where
         let vectors = width / LANES;
         for image in 0..images {
             let pixels = &mut pixels[image * lines * line * width..][..lines * line * width];
-            let to = Target { first: image * rows * self.grid.width, lines, line, vectors };
+            let first = image * rows * self.grid.width;
+            let to = Target { first, lines, line, vectors, dilation: self.grid.dilation };
             let size = [rows, self.grid.width, points.tiles + 1];
             outputs_of_tiles::<T, F, STEP, TILE>(
                 self.by,
@@ -244,13 +246,15 @@ where
     }
 }
 
-/// Where the outputs of an image's tiles belong: the first of its tiles, the lines, their cells, and the vectors of a cell.
+/// Where the outputs of an image's tiles belong: the first of its tiles, the lines, their cells, the vectors of a cell, and how far a
+/// tile's cells are apart.
 #[derive(Clone, Copy)]
 struct Target {
     first: usize,
     lines: usize,
     line: usize,
     vectors: usize,
+    dilation: [usize; 2],
 }
 
 vectorized! {
@@ -263,17 +267,18 @@ vectorized! {
         pixels: &mut [[T; LANES]],
     ) {
         let (products, [rows, columns, all]) = products;
-        let Target { first, lines, line, vectors } = to;
+        let Target { first, lines, line, vectors, dilation: [down, across] } = to;
         let (mut square, mut outputs) = (zeros::<T, TILE>(), zeros::<T, STEP>());
         for tile in 0..rows * columns {
-            let [y, x] = [tile / columns * STEP, tile % columns * STEP];
+            let y = first_cell(tile / columns, STEP, down);
+            let x = first_cell(tile % columns, STEP, across);
             for vector in 0..vectors {
                 for (point, values) in square.as_flattened_mut().iter_mut().enumerate() {
                     *values = products[(point * all + first + tile) * vectors + vector];
                 }
                 sandwich(F::output, &square, &mut outputs);
-                for (y, outputs) in (y..lines).zip(&outputs) {
-                    for (x, values) in (x..line).zip(outputs) {
+                for (y, outputs) in (y..lines).step_by(down).zip(&outputs) {
+                    for (x, values) in (x..line).step_by(across).zip(outputs) {
                         pixels[(y * line + x) * vectors + vector] = *values;
                     }
                 }

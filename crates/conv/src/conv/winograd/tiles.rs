@@ -11,7 +11,7 @@ use crate::element::Float;
 use crate::geometry::ConvShape;
 use crate::simd::vectorized;
 
-/// Rows of tiles of an image.
+/// Bands of an image.
 #[derive(Clone)]
 pub(super) struct Piece {
     pub(super) image: usize,
@@ -29,12 +29,15 @@ pub(super) struct Place {
 /// Cells of some rows of a map with their padding, as vectors of channels.
 pub(super) struct Cells<T: Float> {
     values: Buffer<T>,
-    /// Cells of a row, and from one tile to the next.
-    row: [usize; 2],
+    /// Cells of a row.
+    width: usize,
+    /// From one tile to the next, in cells of the same phase.
+    step: usize,
+    dilation: [usize; 2],
 }
 
 impl<T: Float> Cells<T> {
-    /// What some rows of tiles read of up to [`LANES`] channels; the tiles are `windows` of the images.
+    /// What some bands read of up to [`LANES`] channels; the tiles are `windows` of the images.
     pub(super) fn new(
         windows: &ConvShape,
         images: &[T],
@@ -43,14 +46,17 @@ impl<T: Float> Cells<T> {
     ) -> Self {
         let [_, height, width] = windows.input;
         let (size, step) = (windows.spec.kernel[2], windows.spec.stride[2]);
+        let [_, down, across] = windows.spec.dilation;
         let reach = |tiles: usize| (tiles - 1) * step + size;
-        let (padded_width, padded_height) = (reach(windows.output[2]), reach(rows.len()));
+        let padded_width = reach(windows.output[2] / across) * across;
+        let padded_height = reach(rows.len()) * down;
         let [above, left] = [1, 2].map(|axis| windows.spec.padding[axis][0]);
         let mut values = Buffer::for_overwrite(padded_height * padded_width * LANES);
         let planes = &images[image * windows.in_channels * height * width..];
         let none = vec![T::ZERO; width];
         for (y, row) in values.chunks_exact_mut(padded_width * LANES).enumerate() {
-            let Some(y) = (rows.start * step + y).checked_sub(above).filter(|&y| y < height) else {
+            let Some(y) = (rows.start * step * down + y).checked_sub(above).filter(|&y| y < height)
+            else {
                 row.fill(T::ZERO);
                 continue;
             };
@@ -62,10 +68,10 @@ impl<T: Float> Cells<T> {
             T::kernel().interleave(&lanes, &mut row[left * LANES..][..width * LANES]);
             row[(left + width) * LANES..].fill(T::ZERO);
         }
-        Self { values, row: [padded_width, step] }
+        Self { values, width: padded_width, step, dilation: [down, across] }
     }
 
-    /// Writes the points of `tiles`, rows and columns of tiles `N` cells wide, whose columns and rows `f` transforms.
+    /// Writes the points of `tiles`, lines and columns of tiles `N` cells wide, whose columns and rows `f` transforms.
     pub(super) fn points<F: Fn([T; N]) -> [T; M], const N: usize, const M: usize>(
         &self,
         f: F,
@@ -74,8 +80,15 @@ impl<T: Float> Cells<T> {
         place: Place,
     ) {
         let (cells, points) = (self.values.as_chunks().0, points.as_chunks_mut().0);
-        points_of_tiles(f, (cells, self.row), tiles, points, place);
+        let Self { width, step, dilation, .. } = *self;
+        points_of_tiles(f, (cells, width), (tiles, step, dilation), points, place);
     }
+}
+
+/// The first cell of a tile along an axis: the phases take turns.
+#[inline(always)]
+pub(super) fn first_cell(tile: usize, step: usize, dilation: usize) -> usize {
+    tile / dilation * dilation * step + tile % dilation
 }
 
 vectorized! {
@@ -84,17 +97,18 @@ vectorized! {
         T: Float, F: Fn([T; N]) -> [T; M], const N: usize, const M: usize
     ](
         f: F,
-        source: (&[[T; LANES]], [usize; 2]),
-        tiles: [usize; 2],
+        source: (&[[T; LANES]], usize),
+        tiles: ([usize; 2], usize, [usize; 2]),
         points: &mut [[T; LANES]],
         place: Place,
     ) {
-        let ((cells, [width, step]), [rows, columns]) = (source, tiles);
+        let ((cells, width), ([rows, columns], step, [down, across])) = (source, tiles);
         let mut half = [[[T::ZERO; LANES]; N]; M];
         for tile in 0..rows * columns {
-            let corner = (tile / columns * width + tile % columns) * step;
+            let [y, x] = [first_cell(tile / columns, step, down), first_cell(tile % columns, step, across)];
+            let corner = y * width + x;
             for x in 0..N {
-                let column: [&[T; LANES]; N] = std::array::from_fn(|y| &cells[corner + y * width + x]);
+                let column: [&[T; LANES]; N] = std::array::from_fn(|y| &cells[corner + y * down * width + x * across]);
                 for lane in 0..LANES {
                     let values = f(std::array::from_fn(|y| column[y][lane]));
                     for (half, value) in half.iter_mut().zip(values) {

@@ -9,6 +9,8 @@
 //! one, channels are transformed in parallel and then points are multiplied in parallel. Few channels leave little to do at once, so there
 //! chunks of groups have sums of their own, which are added up in order.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::tiles::{Cells, Piece, Place};
@@ -138,9 +140,9 @@ fn finish<T: Float, F, const STEP: usize, const TILE: usize>(
     }
 }
 
-/// How the tiles of all images are cut: pieces of whole rows, groups of pieces, chunks of groups.
+/// How the tiles of all images are cut: pieces of whole bands, groups of pieces, chunks of groups.
 struct Cut {
-    /// Rows of a piece, but for an image's last.
+    /// Bands of a piece, but for an image's last.
     rows: usize,
     /// Pieces of a group: several only if they are whole images.
     group: usize,
@@ -163,8 +165,8 @@ impl Cut {
         let tiles = bytes / (tile * (shape.in_channels + shape.out_channels));
         let tiles = tiles.clamp(GROUP_TILES[0], GROUP_TILES[1]);
 
-        let rows = (tiles / grid.columns).clamp(1, grid.rows);
-        let group = (tiles / (rows * grid.columns)).max(1);
+        let rows = (tiles / grid.band()).clamp(1, grid.rows);
+        let group = (tiles / (rows * grid.band())).max(1);
         let pieces = shape.batch.saturating_mul(grid.rows.div_ceil(rows));
         let [chunk, chunks] = chunks(pieces.div_ceil(group), most);
         Self { rows, group: group.min(pieces), chunk, chunks, large: most == 1 }
@@ -175,7 +177,7 @@ impl Cut {
 pub(in crate::conv) fn held_len<T: Float>(shape: &ConvShape) -> usize {
     let (grid, cut) = (Grid::of(shape), Cut::of::<T>(shape));
     let points = (grid.step + TAPS - 1).pow(2);
-    let list = |rows: usize| point_len(cut.group * rows * grid.columns) * points;
+    let list = |rows: usize| point_len(cut.group * rows * grid.band()) * points;
     let points = list(cut.rows + grid.blocks[0] - 1) * shape.in_channels.next_multiple_of(LANES)
         + list(cut.rows) * shape.out_channels.next_multiple_of(T::kernel().rows);
     cut.chunks * sums_len::<T>(shape) + if cut.large { points } else { 0 }
@@ -196,13 +198,13 @@ fn runs(grid: &Grid, pieces: &[Piece]) -> Vec<[usize; 3]> {
     let (mut from, mut to) = (0, 0);
     for Piece { rows, .. } in pieces {
         // The last tiles of the last row have no outputs, and other blocks would read beyond the piece for them.
-        let len = (rows.len() - 1) * grid.columns + grid.width;
+        let len = rows.len() * grid.band() - (grid.columns - grid.width);
         match runs.last_mut() {
             Some([a, b, before]) if *a + *before == from && *b + *before == to => *before += len,
             _ => runs.push([from, to, len]),
         }
-        from += rows.len() * grid.columns;
-        to += grid.input_rows(rows).len() * grid.columns;
+        from += rows.len() * grid.band();
+        to += grid.input_rows(rows).len() * grid.band();
     }
     runs
 }
@@ -216,7 +218,7 @@ struct Points<T: Float> {
 }
 
 impl<T: Float> Points<T> {
-    /// The points of the rows of tiles of the pieces, and of some more below each.
+    /// The points of the bands of the pieces, and of some more below each.
     fn new<const CELLS: usize, const TILE: usize>(
         windows: &ConvShape,
         images: &[T],
@@ -224,7 +226,9 @@ impl<T: Float> Points<T> {
         transform: impl Fn([T; CELLS]) -> [T; TILE] + Copy + Sync,
     ) -> Self {
         let (channels, columns) = (windows.in_channels, windows.output[2]);
-        let tiles: usize = pieces.iter().map(|piece| (piece.rows.len() + halo) * columns).sum();
+        let lines = |rows: &Range<usize>| rows.len() * windows.spec.dilation[1];
+        let bands = |piece: &Piece| piece.rows.start..piece.rows.end + halo;
+        let tiles: usize = pieces.iter().map(|piece| lines(&bands(piece)) * columns).sum();
         let point_len = point_len(tiles);
         let panel_len = TILE * TILE * point_len * width;
         let mut values = Buffer::for_overwrite(channels.div_ceil(width) * panel_len);
@@ -235,8 +239,8 @@ impl<T: Float> Points<T> {
         places.for_each(|(places, group)| {
             let mut first = 0;
             for piece in pieces {
-                let rows = piece.rows.start..piece.rows.end + halo;
-                let size = [rows.len(), columns];
+                let rows = bands(piece);
+                let size = [lines(&rows), columns];
                 let count = size[0] * size[1];
                 let cells = Cells::new(windows, images, &Piece { rows, ..*piece }, group.clone());
                 if width == LANES {
