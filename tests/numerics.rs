@@ -25,6 +25,18 @@ fn long_sums_lose_nothing() -> Result<()> {
     Ok(())
 }
 
+/// Planes of a channel are summed whole, or cut up where they are large.
+#[test]
+fn sums_over_a_channel_of_planes_of_any_size() -> Result<()> {
+    for plane in [1, 1000, 65_536, 65_537, 300_001] {
+        let channels = Tensor::from_slice(&[1.0, -2.0, 5.0], [1, 3, 1], &Device::cpu())?;
+        let planes = (&channels * &Tensor::ones([2, 3, plane], &Device::cpu())?)?;
+        let sums = planes.sum([0, 2], false)?;
+        assert_eq!(sums.to_vec()?, [1.0, -2.0, 5.0].map(|of| of * 2.0 * plane as f32));
+    }
+    Ok(())
+}
+
 #[test]
 fn normalisation_survives_a_mean_far_from_zero() -> Result<()> {
     let device = Device::cpu();

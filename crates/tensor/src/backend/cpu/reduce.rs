@@ -27,7 +27,10 @@ pub(super) fn reduce<T: Float>(
             _ => groups.push((size, reduced)),
         }
     }
-    if let (Reduce::Sum, &[(outer, true), (axis, false), (inner, true)]) = (op, &groups[..]) {
+    // A plane is summed by one thread there. Larger ones are folded, which cuts them up.
+    if let (Reduce::Sum, &[(outer, true), (axis, false), (inner, true)]) = (op, &groups[..])
+        && inner <= LARGEST_PLANE
+    {
         return channel_sums(x, AxisShape { outer, axis, inner });
     }
     let mut result: Option<Buffer<T>> = None;
@@ -39,6 +42,9 @@ pub(super) fn reduce<T: Float>(
     }
     result.unwrap_or_else(|| Buffer::from_slice(x))
 }
+
+/// Elements of the largest plane that is not cut up.
+const LARGEST_PLANE: usize = 4 * TASK;
 
 fn identity<T: Float>(op: Reduce) -> T {
     match op {
