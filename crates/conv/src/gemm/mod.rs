@@ -78,13 +78,13 @@ pub(crate) fn by_tiles<T: Float>(a: Matrix<'_, T>, b: Matrix<'_, T>, update: Upd
     });
 }
 
-/// Halves the columns, and then the rows, of a tile until there are enough tiles or they get too small. Every
-/// tile packs its columns of `B` itself, so that several tiles of the same columns pack them several times.
+/// Halves the columns of a tile until there are enough tiles or they get too small. Every tile packs its columns of `B` itself, so that
+/// rows are cut only where there would be very few tiles: those of a tile are shared out among idle threads anyhow.
 fn tile_dims<T: Float>(m: usize, n: usize) -> [usize; 2] {
     let kernel = T::kernel();
     let (mut dims, units) = ([m, n], [kernel.rows, kernel.columns]);
-    for side in [1, 0] {
-        while m.div_ceil(dims[0]) * n.div_ceil(dims[1]) < TILES && dims[side] >= 2 * SMALLEST_TILE {
+    for (side, tiles) in [(1, TILES), (0, TILES / 4)] {
+        while m.div_ceil(dims[0]) * n.div_ceil(dims[1]) < tiles && dims[side] >= 2 * SMALLEST_TILE {
             dims[side] = dims[side].div_ceil(2).next_multiple_of(units[side]);
         }
     }
