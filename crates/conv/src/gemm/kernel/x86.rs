@@ -6,6 +6,7 @@
 
 use std::arch::asm;
 use std::arch::x86_64::*;
+use std::mem;
 
 use super::Run;
 use super::gather::{self, Gather};
@@ -134,27 +135,27 @@ fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
     [low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]]
 }
 
-/// The vector that an instruction loads from an element of a slice. A debug build checks every pointer that it follows, which
-/// in the innermost loops takes as long as the products; it does not check assembly.
-macro_rules! load {
-    ($instruction:literal, $register:ident, $type:ty, $first:expr, $index:expr) => {{
-        let value;
-        asm!(
-            concat!($instruction, " {value}, [{first} + {index} * {size}]"),
-            value = out($register) value,
-            first = in(reg) $first,
-            index = in(reg) $index,
-            size = const size_of::<$type>(),
-            options(readonly, nostack, preserves_flags),
-        );
-        value
-    }};
+/// A copy of what lies unaligned in memory.
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+struct Unaligned<V>(V);
+
+/// Reads a vector, or a number. Through a reference: a debug build checks every pointer that it follows, which in the innermost loops
+/// takes as long as the products.
+///
+/// # Safety
+/// A `V` must lie there.
+#[inline(always)]
+#[allow(clippy::transmute_ptr_to_ref)]
+unsafe fn read<V: Copy, T>(place: *const T) -> V {
+    // SAFETY: the caller's, and a packed structure lies anywhere.
+    unsafe { mem::transmute::<*const T, &Unaligned<V>>(place).0 }
 }
 
 macro_rules! kernel {
     ($name:ident, $gather:ident, $type:ty, $features:literal,
      [$rows:literal; $vectors:literal; $lanes:literal; $columns:literal], [$($panels:literal),+],
-     $vector:ident, $register:ident, $move:literal, $broadcast:literal, $multiply_add:literal,
+     $register:ident, $broadcast:literal, $multiply_add:literal,
      $zero:ident, $load:ident, $store:ident, $splat:ident, $add:ident, $fma:ident) => {
         pub(super) const $name: [&[Run<$type>]; 2] = {
             /// # Safety
@@ -188,12 +189,11 @@ macro_rules! kernel {
                         let mut columns = [[$zero(); $vectors]; PANELS];
                         for (panel, columns) in columns.iter_mut().enumerate() {
                             for (j, column) in columns.iter_mut().enumerate() {
-                                let b = b.wrapping_add(panel * b_strides[0]);
-                                *column = load!($move, $register, $type, b, j * $lanes);
+                                *column = read(b.wrapping_add(panel * b_strides[0] + j * $lanes));
                             }
                         }
-                        for (sums, &value) in sums.iter_mut().zip(&*a.cast::<[$type; $rows]>()) {
-                            let value = $splat(value);
+                        for (i, sums) in sums.iter_mut().enumerate() {
+                            let value = $splat(read(a.wrapping_add(i)));
                             let sums = sums.as_flattened_mut().iter_mut();
                             for (sum, &column) in sums.zip(columns.as_flattened()) {
                                 *sum = $fma(value, column, *sum);
@@ -240,19 +240,32 @@ macro_rules! kernel {
                     // SAFETY: the panel and the offsets have `depth` steps, and every cell lies in the memory.
                     unsafe {
                         let offset = *raw.offsets.add(k);
-                        let row: [$vector; VECTORS] =
-                            std::array::from_fn(|i| load!($move, $register, $type, a, i * $lanes));
+                        let mut row = [$zero(); VECTORS];
+                        for (i, row) in row.iter_mut().enumerate() {
+                            *row = read(a.wrapping_add(i * $lanes));
+                        }
                         for (sums, cell) in sums.iter_mut().zip(cells) {
-                            // In this order: a compiler loads all cells first, which pushes sums out of the registers.
-                            let value: $vector = load!($broadcast, $register, $type, cell, offset);
-                            for (sum, row) in sums.iter_mut().zip(row) {
+                            if let ([first, second], [a, b]) = (&mut sums[..], &row[..]) {
+                                // In this order: a compiler loads all cells first, which pushes sums out of the registers.
                                 asm!(
-                                    concat!($multiply_add, " {sum}, {row}, {value}"),
-                                    row = in($register) row,
-                                    value = in($register) value,
-                                    sum = inout($register) *sum,
-                                    options(nomem, nostack, preserves_flags),
+                                    concat!($broadcast, " {value}, [{cell} + {offset} * {size}]"),
+                                    concat!($multiply_add, " {first}, {a}, {value}"),
+                                    concat!($multiply_add, " {second}, {b}, {value}"),
+                                    cell = in(reg) cell,
+                                    offset = in(reg) offset,
+                                    size = const size_of::<$type>(),
+                                    a = in($register) *a,
+                                    b = in($register) *b,
+                                    value = out($register) _,
+                                    first = inout($register) *first,
+                                    second = inout($register) *second,
+                                    options(nostack, preserves_flags, readonly),
                                 );
+                            } else {
+                                let value = $splat(read(cell.wrapping_add(offset)));
+                                for (sum, row) in sums.iter_mut().zip(row) {
+                                    *sum = $fma(value, row, *sum);
+                                }
                             }
                         }
                         a = a.wrapping_add(VECTORS * $lanes);
@@ -280,25 +293,25 @@ macro_rules! kernel {
 #[rustfmt::skip]
 kernel!(
     AVX2_F32, avx2_f32_gather, f32, "avx2,fma", [6; 2; 8; 6], [1],
-    __m256, ymm_reg, "vmovups", "vbroadcastss", "vfmadd231ps",
+    ymm_reg, "vbroadcastss", "vfmadd231ps",
     _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps
 );
 #[rustfmt::skip]
 kernel!(
     AVX2_F64, avx2_f64_gather, f64, "avx2,fma", [6; 2; 4; 6], [1],
-    __m256d, ymm_reg, "vmovupd", "vbroadcastsd", "vfmadd231pd",
+    ymm_reg, "vbroadcastsd", "vfmadd231pd",
     _mm256_setzero_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_set1_pd, _mm256_add_pd, _mm256_fmadd_pd
 );
 #[rustfmt::skip]
 kernel!(
     AVX512_F32, avx512_f32_gather, f32, "avx512f", [8; 1; 16; 14], [1, 2],
-    __m512, zmm_reg, "vmovups", "vbroadcastss", "vfmadd231ps",
+    zmm_reg, "vbroadcastss", "vfmadd231ps",
     _mm512_setzero_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps
 );
 #[rustfmt::skip]
 kernel!(
     AVX512_F64, avx512_f64_gather, f64, "avx512f", [8; 1; 8; 14], [1, 2],
-    __m512d, zmm_reg, "vmovupd", "vbroadcastsd", "vfmadd231pd",
+    zmm_reg, "vbroadcastsd", "vfmadd231pd",
     _mm512_setzero_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_set1_pd, _mm512_add_pd, _mm512_fmadd_pd
 );
 
