@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use super::{Matrix, cuts};
 use crate::buffer::Buffer;
 use crate::element::Float;
+use crate::simd::prefetch;
 
 /// One factor of a product.
 pub(crate) trait Factor<T>: Sync {
@@ -128,6 +129,9 @@ impl<T: Float> Factor<T> for Matrix<'_, T> {
     }
 }
 
+/// Steps that are fetched before they are read.
+const AHEAD: usize = 6;
+
 fn pack<T: Float, const WIDTH: usize>(
     matrix: &Matrix<'_, T>,
     lanes: Range<usize>,
@@ -144,6 +148,9 @@ fn pack<T: Float, const WIDTH: usize>(
         let rows = panels.as_chunks_mut::<WIDTH>().0;
         for (k, step_of_depth) in depth.clone().enumerate() {
             let stretch = &values[lanes.start + step_of_depth * step..][..whole * WIDTH];
+            if k + AHEAD < steps {
+                prefetch(&values[lanes.start + (step_of_depth + AHEAD) * step..][..whole * WIDTH]);
+            }
             let places = rows[k..].iter_mut().step_by(steps);
             places.zip(stretch.as_chunks().0).for_each(|(to, from)| *to = *from);
         }
