@@ -138,6 +138,10 @@ fn means() -> Vec<Entry> {
         .refuses(
             |d| zeros([1, 1, 4], d).avg_pool(&PoolSpec::new([2]).divisor_override(Some(0))),
             "avg_pool1d: divisor must be at least 1, got [0]",
+        )
+        .refuses(
+            |d| zeros([1, 1, 2, 3, 3], d).avg_pool(&PoolSpec::new([3; 3]).padding([1; 3])),
+            "avg_pool3d: window [3, 3, 3] must fit the input without its padding over three axes, input is [2, 3, 3]",
         ),
     ]
 }

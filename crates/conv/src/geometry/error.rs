@@ -79,6 +79,16 @@ pub enum GeometryError {
         /// Padding after it.
         after: usize,
     },
+    /// An average over three axes whose windows are larger than the input, though not than the padded input.
+    #[error(
+        "window {extent:?} must fit the input without its padding over three axes, input is {input:?}"
+    )]
+    AverageTooSmall {
+        /// `dilation * (kernel - 1) + 1` on each axis.
+        extent: Vec<usize>,
+        /// The input size.
+        input: Vec<usize>,
+    },
     /// A transposed convolution whose padding crops everything away.
     #[error("padding crops {padding} cells on axis {axis}, transposed output has only {full}")]
     Cropped {

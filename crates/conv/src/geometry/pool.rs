@@ -237,6 +237,24 @@ impl PoolShape {
         Self::addressable(input, spatial, output, Windows::Sliding(spec.lift()))
     }
 
+    /// [`PoolShape::sliding`] for an average, which PyTorch limits once more: over three axes, and only there, a window
+    /// must fit the input without its padding.
+    ///
+    /// # Errors
+    /// As [`PoolShape::sliding`], and over three axes a window larger than the input.
+    pub fn sliding_average<const N: usize>(
+        spec: &PoolSpec<N>,
+        input: &[usize],
+    ) -> Result<Self, GeometryError> {
+        let shape = Self::sliding(spec, input)?;
+        let extent: Vec<_> = (0..N).map(|axis| spec.window(axis).extent()).collect();
+        let spatial = &input[2..];
+        if N == 3 && extent.iter().zip(spatial).any(|(extent, size)| extent > size) {
+            return Err(GeometryError::AverageTooSmall { extent, input: spatial.to_vec() });
+        }
+        Ok(shape)
+    }
+
     /// Pooling of `input`, `[batch, channels, *spatial]`, to a given output size.
     ///
     /// # Errors

@@ -21,10 +21,9 @@ impl<T: Float> Tensor<T> {
 
     /// The mean of each window over the last `N` axes of `[batch, channels, sizes..]`.
     ///
-    /// One rule holds for every `N`: a kernel may be larger than the input if the padding makes up for it. PyTorch says so,
-    /// too, in one and two dimensions, but refuses it in three.
+    /// A window may be larger than the input if the padding makes up for it; over three axes not even then, as in PyTorch.
     pub fn avg_pool<const N: usize>(&self, spec: &PoolSpec<N>) -> Result<Self> {
-        self.average_over::<N>("avg_pool", PoolShape::sliding(spec, self.shape()))
+        self.average_over::<N>("avg_pool", PoolShape::sliding_average(spec, self.shape()))
     }
 
     /// The maximum of each of `output` parts of the last `N` axes, as equal as whole numbers allow.
