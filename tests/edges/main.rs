@@ -130,6 +130,31 @@ fn cross_entropy_of_nothing_is_as_empty() -> Result<()> {
     Ok(())
 }
 
+/// Labels were compared in f64, where neighbours beyond `2^53` are the same number.
+#[test]
+fn an_ignored_label_is_none_of_its_neighbours() -> Result<()> {
+    let device = Device::cpu();
+    let x = Tensor::<f64>::zeros([2, 3], &device)?;
+    for ignored in [1 << 53, -(1 << 53), i64::MAX, i64::MIN, (1 << 53) - 1, -100] {
+        let options = CrossEntropy { ignore_index: Some(ignored), ..CrossEntropy::default() };
+        let loss = |label| {
+            let labels = Tensor::from_slice(&[2, label], [2], &device)?;
+            x.cross_entropy_with(&labels, &options)
+        };
+        assert!((loss(ignored)?.item()? - 3f64.ln()).abs() < 1e-15);
+        for neighbour in [ignored.checked_sub(1), ignored.checked_add(1)].into_iter().flatten() {
+            let error = loss(neighbour).unwrap_err();
+            assert!(
+                error.to_string().starts_with("cross_entropy: expected indices below 3"),
+                "{error}"
+            );
+        }
+        let (x, labels) = (x.to_device(&Device::meta())?, Tensor::zeros([2], &Device::meta())?);
+        assert_eq!(x.cross_entropy_with(&labels, &options)?.shape(), [0; 0]);
+    }
+    Ok(())
+}
+
 #[test]
 fn normalising_nothing_leaves_nothing_and_moves_nothing() -> Result<()> {
     let device = Device::cpu();

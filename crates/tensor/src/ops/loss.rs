@@ -298,9 +298,20 @@ fn valid_labels<T: Float>(
     let Some(ignore) = ignore else { return Ok((labels.clone(), None)) };
     let numbers = labels.cast::<f64>()?;
     let device = like.device();
-    let ignored = numbers.eq(&Tensor::scalar(ignore as f64, device)?)?;
+    let ignored = equal_to(labels, &numbers, ignore)?;
     let constant = |value: f64| Tensor::scalar(T::from_f64(value), device);
     let counts = ignored.choose(&constant(0.0)?, &constant(1.0)?)?;
     let valid = ignored.choose(&Tensor::scalar(0.0, device)?, &numbers)?;
     Ok((valid.cast()?, Some(counts)))
+}
+
+/// Which labels are `label`. Devices compare floats, among which a whole number below `2^53` is like no other; a larger
+/// one is compared on the host.
+fn equal_to(labels: &Tensor<i64>, numbers: &Tensor<f64>, label: i64) -> Result<Tensor<bool>> {
+    let device = labels.device();
+    if label.unsigned_abs() < 1 << f64::MANTISSA_DIGITS || device.is_meta() {
+        return numbers.eq(&Tensor::scalar(label as f64, device)?);
+    }
+    let equal = labels.to_vec()?.into_iter().map(|other| other == label).collect();
+    Tensor::from_vec(equal, labels.shape(), device)
 }
