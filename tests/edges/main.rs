@@ -265,6 +265,20 @@ fn steps_as_wide_as_numbers_go_take_one_window() -> Result<()> {
     Ok(())
 }
 
+/// The step times the stride overflowed, though nothing lies a step further.
+#[test]
+fn a_slice_with_a_step_beyond_numbers_takes_one_element() -> Result<()> {
+    let x = Tensor::<f64>::arange(6, &Device::cpu())?.reshape([2, 3])?.tracked();
+    for step in [2, 1 << 62, usize::MAX] {
+        let y = x.slice(0, 1..2, step)?;
+        assert_eq!(y.to_vec()?, [3.0, 4.0, 5.0]);
+        let gradients = y.sum(.., false)?.backward()?;
+        assert_eq!(gradients.get(&x).unwrap().to_vec()?, [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(x.slice(0, 1..1, step)?.shape(), [0, 3]);
+    }
+    Ok(())
+}
+
 #[test]
 fn layers_summaries_and_data_of_impossible_sizes_are_refused() -> Result<()> {
     let init = Init::seed(1);

@@ -72,7 +72,10 @@ impl Layout {
                 layout.offset.saturating_add_signed(start as isize * layout.strides[axis]);
         }
         layout.shape[axis] = count;
-        layout.strides[axis] *= step as isize;
+        if count > 1 {
+            // Further than that no step leads, and the product need not be a number.
+            layout.strides[axis] *= step as isize;
+        }
         layout
     }
 
