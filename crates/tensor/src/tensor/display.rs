@@ -139,7 +139,7 @@ fn scalar<T: Element>(value: T) -> String {
         DType::Bool => truth(value),
         _ if !number.is_finite() => special(number),
         _ if size == 0.0 || (1e-4..limit).contains(&size) => {
-            let text = value.to_string();
+            let text = shortest(value);
             if text.contains('.') { text } else { text + ".0" }
         }
         _ => {
@@ -187,13 +187,36 @@ fn special(x: f64) -> String {
     }
 }
 
+/// The fewest digits that tell a number from its neighbours.
+fn shortest<T: Element>(value: T) -> String {
+    let text = value.to_string();
+    let places = decimals(&text);
+    even(value, text, format!("{:.places$}", value.as_f64()))
+}
+
+/// How many digits stand behind the decimal point of a number's text.
+fn decimals(text: &str) -> usize {
+    let digits = text.split('e').next().unwrap_or(text);
+    digits.split_once('.').map_or(0, |(_, places)| places.len())
+}
+
+/// `rounded`, which has as many digits as the shortest text of `value`, if that is a text of it, too. Where two are equally
+/// near, it is the one that ends evenly, which numpy prints, and Rust's is the larger.
+fn even<T: Element>(value: T, shortest: String, rounded: String) -> String {
+    let number = match T::DTYPE {
+        DType::F32 => rounded.parse().map(f32::into),
+        _ => rounded.parse::<f64>(),
+    };
+    if number == Ok(value.as_f64()) { rounded } else { shortest }
+}
+
 /// What stands before and behind the decimal point.
 fn positional<T: Element>(value: T) -> (String, String) {
     let split = |text: String| {
         let (whole, places) = text.split_once('.').unwrap_or((&text, ""));
         (whole.to_owned(), places.trim_end_matches('0').to_owned())
     };
-    match split(value.to_string()) {
+    match split(shortest(value)) {
         (_, places) if places.len() > PLACES => split(format!("{:.PLACES$}", value.as_f64())),
         parts => parts,
     }
@@ -215,10 +238,12 @@ impl Scientific {
             Scientific { whole: whole.into(), places, exponent: exponent.parse().unwrap_or(0) }
         };
         let number = value.as_f64();
-        let shortest = split(match T::DTYPE {
+        let text = match T::DTYPE {
             DType::F32 => format!("{:e}", number as f32),
             _ => format!("{number:e}"),
-        });
+        };
+        let digits = decimals(&text);
+        let shortest = split(even(value, text, format!("{number:.digits$e}")));
         match shortest.places.len() > places {
             true => split(format!("{number:.places$e}")),
             false => shortest,
