@@ -98,7 +98,7 @@ pub struct Checkpoint<T: Float = f32> {
     pub texts: BTreeMap<String, String>,
 }
 
-/// The suffix under which PyTorch keeps a whole number of type i64.
+/// The suffix under which PyTorch keeps a whole number of type i64, and so do the files written here.
 const COUNTER: &str = "num_batches_tracked";
 
 impl<T: Float> Checkpoint<T> {

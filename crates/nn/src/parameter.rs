@@ -121,28 +121,13 @@ impl<T: Float> std::fmt::Debug for Parameter<T> {
 #[derive(Clone)]
 pub struct RunningValue<T: Float = f32> {
     path: String,
-    counter: bool,
     tensor: Arc<RwLock<Tensor<T>>>,
 }
 
 impl<T: Float> RunningValue<T> {
     /// A value at `path` that starts with `values`.
     pub fn new(path: impl Into<String>, values: &Tensor<T>) -> Self {
-        RunningValue {
-            path: path.into(),
-            counter: false,
-            tensor: Arc::new(RwLock::new(values.detach())),
-        }
-    }
-
-    /// The same as a whole number, which checkpoints store as one.
-    pub fn counter(self) -> Self {
-        RunningValue { counter: true, ..self }
-    }
-
-    /// Whether it is a whole number.
-    pub fn is_counter(&self) -> bool {
-        self.counter
+        RunningValue { path: path.into(), tensor: Arc::new(RwLock::new(values.detach())) }
     }
 
     /// Where it stands in its network, such as `features.1.running_mean`.

@@ -48,7 +48,7 @@ impl<const N: usize, T: Float> BatchNorm<N, T> {
             bias,
             mean: init.running("running_mean", &[channels], 0.0)?,
             variance: init.running("running_var", &[channels], 1.0)?,
-            batches: init.running("num_batches_tracked", &[], 0.0)?.counter(),
+            batches: init.running("num_batches_tracked", &[], 0.0)?,
             momentum: 0.1,
             eps: 1e-5,
         })
