@@ -159,15 +159,23 @@ fn layers_refuse_what_does_not_fit() -> Result<()> {
     };
     refused(
         Linear::<f64>::new(&at, 0, 3).err(),
-        "linear: expected features above zero, got 0 to 3",
+        "linear in head.2: expected features above zero, got 0 to 3",
     );
     refused(
         Conv2d::<f64>::new(&at, 3, 4, ConvSpec::new([3, 3]).groups(2)).err(),
-        "conv2d at head.2: expected channels that 2 groups divide, got 3 to 4",
+        "conv2d in head.2: expected channels that 2 groups divide, got 3 to 4",
+    );
+    refused(
+        ConvTranspose2d::<f64>::new(&at, 4, 3, ConvSpec::new([3, 3]).groups(2)).err(),
+        "conv_transpose2d in head.2: expected channels that 2 groups divide, got 4 to 3",
+    );
+    refused(
+        Dropout::new(&at, 1.5).err(),
+        "dropout in head.2: expected a probability in 0..=1, got 1.5",
     );
     refused(
         GroupNorm::<f64>::new(&at, 4, 6).err(),
-        "group_norm: expected channels that 4 groups divide, got 6",
+        "group_norm in head.2: expected channels that 4 groups divide, got 6",
     );
     let x = Tensor::<f64>::zeros([2, 3, 4, 4], &Device::cpu())?;
     let norm = BatchNorm2d::new(&at, 4)?;

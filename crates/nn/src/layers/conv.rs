@@ -1,7 +1,7 @@
 //! Convolution layers in one, two and three dimensions.
 
 use striate_tensor::ops::PadMode;
-use striate_tensor::{ConvSpec, Error, Float, Result, Tensor};
+use striate_tensor::{ConvSpec, Error, ErrorContext, Float, Result, Tensor};
 
 use super::python::tuple;
 use crate::{FieldTrace, Init, Module, Parameter, Pass, Window};
@@ -44,7 +44,8 @@ pub struct Conv<const N: usize, T: Float = f32> {
 impl<const N: usize, T: Float> Conv<N, T> {
     /// A layer from `inputs` to `outputs` channels, both multiples of the groups of `spec`.
     pub fn new(init: &Init, inputs: usize, outputs: usize, spec: ConvSpec<N>) -> Result<Self> {
-        let weight = weight_shape(init, [inputs, outputs], [outputs, inputs], &spec)?;
+        let weight = weight_shape("conv", [inputs, outputs], [outputs, inputs], &spec);
+        let weight = weight.at(init.path())?;
         let (weight, bias) = init.weight_and_bias(&weight, outputs)?;
         Ok(Conv {
             path: init.path().into(),
@@ -91,7 +92,7 @@ impl<const N: usize, T: Float> Conv<N, T> {
 /// The shape of a weight with `channels` in memory order, the second divided by the groups. Fails unless both
 /// `[inputs, outputs]` are multiples of the groups.
 fn weight_shape<const N: usize>(
-    init: &Init,
+    op: &str,
     [inputs, outputs]: [usize; 2],
     channels: [usize; 2],
     spec: &ConvSpec<N>,
@@ -100,7 +101,7 @@ fn weight_shape<const N: usize>(
     let fits = |count: usize| groups > 0 && count > 0 && count.is_multiple_of(groups);
     if !fits(inputs) || !fits(outputs) {
         return Err(Error::argument(
-            format!("conv{N}d at {}", init.path()),
+            format!("{op}{N}d"),
             format!("expected channels that {groups} groups divide, got {inputs} to {outputs}"),
         ));
     }
@@ -199,7 +200,8 @@ pub struct ConvTranspose<const N: usize, T: Float = f32> {
 impl<const N: usize, T: Float> ConvTranspose<N, T> {
     /// A layer from `inputs` to `outputs` channels, both multiples of the groups of `spec`.
     pub fn new(init: &Init, inputs: usize, outputs: usize, spec: ConvSpec<N>) -> Result<Self> {
-        let weight = weight_shape(init, [inputs, outputs], [inputs, outputs], &spec)?;
+        let channels = [inputs, outputs];
+        let weight = weight_shape("conv_transpose", channels, channels, &spec).at(init.path())?;
         let (weight, bias) = init.weight_and_bias(&weight, outputs)?;
         Ok(ConvTranspose { path: init.path().into(), weight, bias: Some(bias), spec })
     }

@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al. 2014).
 
 use striate_tensor::random::Purpose;
-use striate_tensor::{Error, Float, Result, Tensor};
+use striate_tensor::{Error, ErrorContext, Float, Result, Tensor};
 
 use super::python::float;
 use crate::{FieldTrace, Init, Mode, Module, Pass};
@@ -19,10 +19,8 @@ impl Dropout {
     /// A layer that zeroes with `probability`, in `0..=1`.
     pub fn new(init: &Init, probability: f64) -> Result<Self> {
         if !(0.0..=1.0).contains(&probability) {
-            return Err(Error::argument(
-                "dropout",
-                format!("expected a probability in 0..=1, got {probability}"),
-            ));
+            let message = format!("expected a probability in 0..=1, got {probability}");
+            return Err(Error::argument("dropout", message)).at(init.path());
         }
         Ok(Dropout { path: init.path().into(), probability })
     }

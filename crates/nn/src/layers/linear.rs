@@ -1,6 +1,6 @@
 //! Affine maps of features.
 
-use striate_tensor::{Error, Float, Result, Tensor};
+use striate_tensor::{Error, ErrorContext, Float, Result, Tensor};
 
 use super::python::boolean;
 use crate::{FieldTrace, Init, Module, Parameter, Pass};
@@ -20,10 +20,8 @@ impl<T: Float> Linear<T> {
     /// A layer from `inputs` to `outputs` features. Fails if either is zero.
     pub fn new(init: &Init, inputs: usize, outputs: usize) -> Result<Self> {
         if inputs == 0 || outputs == 0 {
-            return Err(Error::argument(
-                "linear",
-                format!("expected features above zero, got {inputs} to {outputs}"),
-            ));
+            let message = format!("expected features above zero, got {inputs} to {outputs}");
+            return Err(Error::argument("linear", message)).at(init.path());
         }
         let (weight, bias) = init.weight_and_bias(&[outputs, inputs], outputs)?;
         Ok(Linear { path: init.path().into(), weight, bias: Some(bias) })

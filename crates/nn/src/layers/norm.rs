@@ -1,7 +1,7 @@
 //! Normalisation layers.
 
 use striate_tensor::ops::{Moments, Normalization};
-use striate_tensor::{Error, Float, Result, Tensor};
+use striate_tensor::{Error, ErrorContext, Float, Result, Tensor};
 
 use super::python::{float, tuple};
 use crate::{Distribution, FieldTrace, Init, Mode, Module, Parameter, Pass, RunningValue};
@@ -220,10 +220,8 @@ impl<T: Float> GroupNorm<T> {
     /// A layer for `channels` channels in `groups` groups.
     pub fn new(init: &Init, groups: usize, channels: usize) -> Result<Self> {
         if groups == 0 || !channels.is_multiple_of(groups) {
-            return Err(Error::argument(
-                "group_norm",
-                format!("expected channels that {groups} groups divide, got {channels}"),
-            ));
+            let message = format!("expected channels that {groups} groups divide, got {channels}");
+            return Err(Error::argument("group_norm", message)).at(init.path());
         }
         let (weight, bias) = scale_and_shift(init, &[channels])?;
         Ok(GroupNorm { path: init.path().into(), groups, weight, bias })
