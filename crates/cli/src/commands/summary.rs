@@ -5,7 +5,7 @@ use striate::models::Recipe;
 use striate::nn::grouped;
 use striate::prelude::*;
 
-use super::{entry, print, size, sizes};
+use super::{count, entry, print, sizes};
 use crate::Failure;
 use crate::data::recipe;
 use crate::run::rule;
@@ -19,7 +19,7 @@ pub struct Arguments {
     #[arg(long, value_parser = sizes)]
     input: Option<std::vec::Vec<usize>>,
     /// Also predict the memory of a training step on so many samples, with Adam
-    #[arg(long, value_parser = size, conflicts_with = "tree")]
+    #[arg(long, value_parser = count, conflicts_with = "tree")]
     batch: Option<usize>,
     /// Print the tree of modules instead of the table
     #[arg(long, conflicts_with = "json")]

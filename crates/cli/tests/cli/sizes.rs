@@ -54,6 +54,7 @@ fn summaries_are_torchsummarys() {
     }
     fails(&["summary", "vgg16", "--recipe"], "vgg16 has no recipe here; `striate photos` trains");
     assert!(prints(&["summary", "mnist-net", "--tree"]).contains("(conv7): Conv2d(1024, 10"));
+    fails(&["summary", "mnist-cnn", "--batch", "0"], "expected at least 1");
     fails(
         &["summary", "mnist-cnn", "--input", "3x28x28"],
         "conv2d in conv1.0: weight expects 1 input",
