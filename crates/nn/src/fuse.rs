@@ -28,11 +28,11 @@ pub(crate) fn run<T: Float>(
     while let Some((module, after)) = rest.split_first() {
         (x, rest) = match after {
             [relu, pool, after @ ..]
-                if pass.is_fused() && is_relu(&**relu) && is_max_pool(&**pool) =>
+                if pass.is_fused() && relu.is_relu() && pool.commutes_with_relu() =>
             {
                 (with_relu([&**pool, &**relu], &module.forward(&x, pass)?, pass)?, after)
             }
-            [relu, after @ ..] if pass.is_fused() && is_relu(&**relu) => {
+            [relu, after @ ..] if pass.is_fused() && relu.is_relu() => {
                 (with_relu([&**module, &**relu], &x, pass)?, after)
             }
             _ => (module.forward(&x, pass)?, after),
@@ -51,12 +51,4 @@ fn with_relu<T: Float>(
         Some(y) => y.at(module.path()),
         None => relu.forward(&module.forward(x, pass)?, pass),
     }
-}
-
-fn is_relu<T: Float>(module: &dyn Module<T>) -> bool {
-    module.kind() == "ReLU"
-}
-
-fn is_max_pool<T: Float>(module: &dyn Module<T>) -> bool {
-    matches!(module.kind(), "MaxPool1d" | "MaxPool2d" | "MaxPool3d")
 }

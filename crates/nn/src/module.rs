@@ -62,6 +62,18 @@ pub trait Module<T: Float = f32>: Send + Sync {
         None
     }
 
+    /// Whether it is `max(x, 0)` and nothing else, which a container may leave to the layer before. Its [`Module::kind`] does not
+    /// tell: a layer of your own may be called so, too.
+    fn is_relu(&self) -> bool {
+        false
+    }
+
+    /// Whether its output for `max(x, 0)` is `max(y, 0)` of its output `y` for `x`, as a maximum's is. A container may then compute a
+    /// ReLU before it together with it.
+    fn commutes_with_relu(&self) -> bool {
+        false
+    }
+
     /// Its settings, as the tree prints them.
     fn settings(&self) -> String {
         String::new()

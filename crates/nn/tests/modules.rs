@@ -285,6 +285,37 @@ fn layers_are_computed_together_unless_switched_off_or_watched() -> Result<()> {
     Ok(())
 }
 
+/// Its input less one, under the name of another layer.
+struct Named(&'static str);
+
+impl Module for Named {
+    fn path(&self) -> &str {
+        ""
+    }
+    fn kind(&self) -> &'static str {
+        self.0
+    }
+    fn compute(&self, x: &Tensor, _: &Pass) -> Result<Tensor> {
+        x - 1.0
+    }
+}
+
+/// Fusing went by the name of a layer's kind, and took a user's layer for the library's.
+#[test]
+fn a_layer_called_like_another_is_computed_as_it_says() -> Result<()> {
+    let x = Tensor::full([1], -1.0, &Device::cpu())?;
+    let init = Init::seed(1);
+    let relu: Sequential =
+        Sequential::new(&init).then(|_| Ok(Marked))?.then(|_| Ok(Named("ReLU")))?;
+    assert_eq!(relu.forward(&x, &Pass::evaluate())?.to_vec()?, [-2.0]);
+    let pool: Sequential = Sequential::new(&init)
+        .then(|_| Ok(Marked))?
+        .then(|at| Ok(Activation::relu(at)))?
+        .then(|_| Ok(Named("MaxPool2d")))?;
+    assert_eq!(pool.forward(&x, &Pass::evaluate())?.to_vec()?, [9.0]);
+    Ok(())
+}
+
 /// Printed by PyTorch 2.15 for the same layers; of its softplus ours lacks the threshold.
 #[test]
 fn layers_print_as_in_pytorch() -> Result<()> {

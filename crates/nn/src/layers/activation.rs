@@ -71,6 +71,10 @@ impl<T: Float> Module<T> for Activation {
         }
     }
 
+    fn is_relu(&self) -> bool {
+        matches!(self.function, Function::Relu)
+    }
+
     fn settings(&self) -> String {
         match self.function {
             Function::LeakyRelu(slope) => format!("negative_slope={}", float(slope)),

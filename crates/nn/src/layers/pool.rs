@@ -7,7 +7,7 @@ use crate::{FieldTrace, Init, Module, Pass, Window};
 
 /// Defines a layer that holds one setting and applies one operation.
 macro_rules! pooling {
-    ($(#[$doc:meta])* $name:ident, $setting:ident: $type:ty, $kinds:expr, |$x:ident, $value:ident| $apply:expr, $relu:expr, $describe:expr, $windows:expr) => {
+    ($(#[$doc:meta])* $name:ident, $setting:ident: $type:ty, $kinds:expr, |$x:ident, $value:ident| $apply:expr, $relu:expr, $commutes:expr, $describe:expr, $windows:expr) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name<const N: usize> {
@@ -49,6 +49,10 @@ macro_rules! pooling {
 
             fn compute_relu(&self, x: &Tensor<T>, _: &Pass<T>) -> Option<Result<Tensor<T>>> {
                 $relu(x, &self.$setting)
+            }
+
+            fn commutes_with_relu(&self) -> bool {
+                $commutes
             }
         }
     };
@@ -104,22 +108,22 @@ fn no_windows<const N: usize>(_: &[usize; N]) -> Option<Vec<Window>> {
 pooling! {
     /// The maximum of each window.
     MaxPool, spec: PoolSpec<N>, ["MaxPool1d", "MaxPool2d", "MaxPool3d"],
-    |x, spec| x.max_pool(spec), max_relu, describe_max, windows
+    |x, spec| x.max_pool(spec), max_relu, true, describe_max, windows
 }
 pooling! {
     /// The mean of each window.
     AvgPool, spec: PoolSpec<N>, ["AvgPool1d", "AvgPool2d", "AvgPool3d"],
-    |x, spec| x.avg_pool(spec), no_relu, describe_average, windows
+    |x, spec| x.avg_pool(spec), no_relu, false, describe_average, windows
 }
 pooling! {
     /// The maximum of each of a given number of parts.
     AdaptiveMaxPool, output: [usize; N],
     ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"],
-    |x, output| x.adaptive_max_pool(*output), no_relu, describe_output, no_windows
+    |x, output| x.adaptive_max_pool(*output), no_relu, false, describe_output, no_windows
 }
 pooling! {
     /// The mean of each of a given number of parts.
     AdaptiveAvgPool, output: [usize; N],
     ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d"],
-    |x, output| x.adaptive_avg_pool(*output), no_relu, describe_output, no_windows
+    |x, output| x.adaptive_avg_pool(*output), no_relu, false, describe_output, no_windows
 }
