@@ -365,8 +365,8 @@ impl ConvShape {
         output * spec.stride[axis] + tap * spec.dilation[axis] - spec.padding[axis][0]
     }
 
-    /// Refuses tensors too large to address, and cuts steps that lead past the padded input, which nothing takes, to
-    /// its size: kernels multiply them.
+    /// Refuses tensors too large to address, and cuts steps that nothing takes, for kernels multiply them: those that lead past the
+    /// padded input to its size, and from a single tap to the next to one.
     fn addressable(mut self) -> Result<Self, GeometryError> {
         let mut staged = self.in_channels;
         for (axis, &[before, after]) in self.spec.padding.iter().enumerate() {
@@ -374,6 +374,9 @@ impl ConvShape {
                 .ok_or_else(|| overflow("padded input", &[self.input[axis], before, after]))?;
             for step in [&mut self.spec.stride[axis], &mut self.spec.dilation[axis]] {
                 *step = (*step).min(padded);
+            }
+            if self.spec.kernel[axis] == 1 {
+                self.spec.dilation[axis] = 1;
             }
             // Kernels copy stretches of the padded input, and count a few windows beyond its end.
             staged = staged

@@ -358,6 +358,26 @@ fn few_outputs_do_not_pay_for_transforming_the_weights() {
     }
 }
 
+/// Winograd's tiles had a phase for each step of a dilation, also of a single tap, which has no other to be apart from: a layer was
+/// charged for all of them. Where the padding alone makes room for a dilation, phases begin beyond the output.
+#[test]
+fn dilations_without_phases_have_no_tiles() {
+    let shape = |spec: ConvSpec<2>, kernel: [usize; 2]| {
+        ConvShape::conv(&spec, &[2, 16, 9, 9], &[16, 16, kernel[0], kernel[1]]).unwrap()
+    };
+    let row = ConvSpec::new([1, 3]);
+    let [near, far] = [row, row.dilation([usize::MAX / 2, 1])].map(|spec| shape(spec, [1, 3]));
+    check::<f32>(&far);
+    let distance = 1 << 20;
+    let spec = ConvSpec::new([3, 3]).dilation([distance; 2]).padding([distance; 2]);
+    let padding = shape(spec, [3, 3]);
+    for operation in Operation::ALL {
+        let costs = [&near, &far].map(|shape| Algorithm::costs::<f32>(operation, shape));
+        assert_eq!(costs[0], costs[1], "{operation:?}");
+        assert!(!Algorithm::Winograd.applies::<f32>(operation, &padding));
+    }
+}
+
 #[test]
 fn an_empty_batch_has_empty_results_and_a_zero_gradient() {
     let spec = ConvSpec::new([3]);

@@ -42,10 +42,12 @@ use crate::geometry::{ConvShape, ConvSpec};
 
 /// Whether this can compute a convolution of `T`.
 pub(super) fn applies<T: Float>(shape: &ConvShape) -> bool {
-    let ConvSpec { kernel, stride, groups, .. } = shape.spec;
+    let ConvSpec { kernel, stride, dilation, groups, .. } = shape.spec;
     let plain = stride == [1; 3] && groups == 1 && kernel[0] == 1;
     let flat = shape.input[0] == 1 && shape.output[0] == 1;
-    plain && flat && T::DTYPE == DType::F32 && T::kernel().columns == LANES
+    // Phases that begin beyond the output would be tiles for nothing.
+    let dense = dilation[1] <= shape.output[1] && dilation[2] <= shape.output[2];
+    plain && flat && dense && T::DTYPE == DType::F32 && T::kernel().columns == LANES
 }
 
 /// What transforming costs for each output and channel, in products: forward, and for the weight gradient.

@@ -79,9 +79,7 @@ impl<T: Float> Cells<T> {
         points: &mut [T],
         place: Place,
     ) {
-        let (cells, points) = (self.values.as_chunks().0, points.as_chunks_mut().0);
-        let Self { width, step, dilation, .. } = *self;
-        points_of_tiles(f, (cells, width), (tiles, step, dilation), points, place);
+        points_of_tiles(f, self, tiles, points.as_chunks_mut().0, place);
     }
 }
 
@@ -97,12 +95,13 @@ vectorized! {
         T: Float, F: Fn([T; N]) -> [T; M], const N: usize, const M: usize
     ](
         f: F,
-        source: (&[[T; LANES]], usize),
-        tiles: ([usize; 2], usize, [usize; 2]),
+        source: &Cells<T>,
+        tiles: [usize; 2],
         points: &mut [[T; LANES]],
         place: Place,
     ) {
-        let ((cells, width), ([rows, columns], step, [down, across])) = (source, tiles);
+        let &Cells { ref values, width, step, dilation: [down, across] } = source;
+        let (cells, [rows, columns]) = (values.as_chunks::<LANES>().0, tiles);
         let mut half = [[[T::ZERO; LANES]; N]; M];
         for tile in 0..rows * columns {
             let [y, x] = [first_cell(tile / columns, step, down), first_cell(tile % columns, step, across)];
