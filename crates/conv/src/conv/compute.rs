@@ -42,8 +42,8 @@ pub(crate) fn input_gradient<T: Float>(
         (Algorithm::Rows, Some(flipped)) => {
             rows::input_gradient(&flipped, grad_output, weight, grad_input);
         }
-        (Algorithm::Winograd, Some(flipped)) => {
-            winograd::input_gradient(&flipped, grad_output, weight, grad_input);
+        (Algorithm::Winograd, _) => {
+            winograd::input_gradient(shape, grad_output, weight, grad_input);
         }
         (_, Some(flipped)) if !is_sparse(shape) => {
             im2col::convolve_flipped(&flipped, grad_output, weight, grad_input);

@@ -81,7 +81,7 @@ impl Algorithm {
         match self {
             Self::Im2col | Self::Indirect | Self::Direct => true,
             Self::Rows => operation != Operation::WeightGradient && flips(),
-            Self::Winograd => winograd::applies::<T>(shape) && flips(),
+            Self::Winograd => winograd::applies::<T>(operation, shape),
         }
     }
 
@@ -99,14 +99,8 @@ impl Algorithm {
     pub fn costs<T: Float>(operation: Operation, shape: &ConvShape) -> [(Self, f64); 4] {
         let may_transform =
             WINOGRAD.load(Ordering::Relaxed) && Self::Winograd.applies::<T>(operation, shape);
-        // The input gradient is another convolution, with other tiles.
-        let transformed = match (operation, shape.flipped()) {
-            _ if !may_transform => f64::INFINITY,
-            (Operation::InputGradient, Some(flipped)) => {
-                padded(shape) * winograd::cost::<T>(Operation::Forward, &flipped)
-            }
-            _ => winograd::cost::<T>(operation, shape),
-        };
+        let transformed =
+            if may_transform { winograd::cost::<T>(operation, shape) } else { f64::INFINITY };
         [
             (Self::Im2col, im2col::cost::<T>(operation, shape)),
             (Self::Indirect, indirect::cost::<T>(operation, shape)),

@@ -21,11 +21,10 @@ pub fn scratch<T: Float>(operation: Operation, shape: &ConvShape) -> usize {
     match (algorithm, operation) {
         // Groups of a few weights.
         (Algorithm::Direct, _) => 0,
-        (Algorithm::Winograd, Operation::Forward) => winograd::weights_len::<T>(shape),
-        (Algorithm::Winograd, Operation::InputGradient) => {
-            shape.flipped().map_or(0, |flipped| winograd::weights_len::<T>(&flipped))
+        (Algorithm::Winograd, Operation::WeightGradient) => {
+            winograd::held_by_weight_gradient::<T>(shape)
         }
-        (Algorithm::Winograd, Operation::WeightGradient) => winograd::held_by_gradient::<T>(shape),
+        (Algorithm::Winograd, _) => winograd::held_len::<T>(operation, shape),
         (Algorithm::Indirect, Operation::WeightGradient) => indirect::sums_len::<T>(shape),
         (_, Operation::WeightGradient) => im2col::partial_len::<T>(shape),
         // A group after the other is sorted, then packed.

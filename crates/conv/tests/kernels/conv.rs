@@ -229,6 +229,10 @@ fn large_shapes() -> Vec<ConvShape> {
         conv(k3.padding([2, 3]).dilation([2, 3]), [3, 20, 19, 26], 33),
         conv(ConvSpec::new([5, 4]).padding([6, 4]).dilation([3, 2]), [2, 17, 23, 21], 18),
         conv(k3.padding([7, 1]).dilation([7, 1]), [2, 16, 5, 40], 32),
+        // Input gradients whose squares overlap: of several images at a time, with phases, and cut off by a padding wider than the kernel.
+        conv(ConvSpec::new([3, 3]), [9, 40, 9, 5], 33),
+        conv(ConvSpec::new([3, 3]).dilation([2, 3]), [3, 20, 14, 17], 33),
+        conv(ConvSpec::new([3, 2]).padding([3, 2]), [5, 33, 9, 6], 10),
         // Small maps of many channels: several images at a time, several blocks of steps, and a last panel of one vector.
         conv(k3.stride([2, 1]).dilation([1, 2]), [37, 121, 7, 8], 44),
     ]
@@ -311,13 +315,18 @@ fn rms_error(found: &[f32], exact: &[f64]) -> f64 {
 }
 
 /// Long sums are taken in parts: those over channels, or forward and input gradient would lose a digit with 512 of them, and those over
-/// tiles.
+/// tiles. Without padding the input gradient goes through the same points as the convolution.
 #[test]
 fn transforms_lose_few_digits() {
     let by = Algorithm::Winograd;
-    for (channels, size, allowed) in [([512, 32], [1, 12], 1.2e-6), ([16, 16], [24, 32], 3.0e-6)] {
-        let ([inputs, outputs], [batch, size]) = (channels, size);
-        let spec = ConvSpec::new([3, 3]).padding([1, 1]);
+    for (channels, [batch, size, padding], allowed) in [
+        ([512, 32], [1, 12, 1], 1.2e-6),
+        ([16, 16], [24, 32, 1], 3.0e-6),
+        ([512, 512], [2, 5, 0], 1.2e-6),
+        ([64, 64], [2, 22, 0], 1.2e-6),
+    ] {
+        let [inputs, outputs] = channels;
+        let spec = ConvSpec::new([3, 3]).padding([padding; 2]);
         let shape =
             ConvShape::conv(&spec, &[batch, inputs, size, size], &[outputs, inputs, 3, 3]).unwrap();
         if !by.applies::<f32>(Operation::Forward, &shape) {
@@ -331,10 +340,14 @@ fn transforms_lose_few_digits() {
         let (mut y, mut exact_y) = (dy.clone(), exact_dy.clone());
         conv::forward_by(by, &shape, [&x, &w], None, &mut y);
         conv::forward(&shape, &exact_x, &exact_w, None, &mut exact_y);
+        let (mut dx, mut exact_dx) = (x.clone(), exact_x.clone());
+        conv::input_gradient_by(by, &shape, [&dy, &w], &mut dx);
+        conv::input_gradient(&shape, &exact_dy, &exact_w, &mut exact_dx);
         let (mut dw, mut exact_dw) = (w.clone(), exact_w.clone());
         conv::weight_gradient_by(by, &shape, [&x, &dy], &mut dw);
         conv::weight_gradient(&shape, &exact_x, &exact_dy, &mut exact_dw);
-        for error in [rms_error(&y, &exact_y), rms_error(&dw, &exact_dw)] {
+        for (found, exact) in [(&y, &exact_y), (&dx, &exact_dx), (&dw, &exact_dw)] {
+            let error = rms_error(found, exact);
             assert!(error > 0.0 && error <= allowed, "{error} of {shape:?}");
         }
     }

@@ -7,7 +7,7 @@
 //! 1. the weights are transformed and packed, once a call;
 //! 2. a task takes some rows of tiles, of one image or of several, and computes their points ([`tiles`]);
 //! 3. for a vector or two of output channels at a time, the kernel that gathers multiplies at every point, and
-//! 4. the products, still in the cache, are transformed back into outputs and turned into rows of pixels (all in `forward`).
+//! 4. the products, still in the cache, are transformed back into outputs and turned into rows of pixels (all in `convolve`).
 //!
 //! On maps of three, five, six or nine cells, tiles of 3x3 outputs, F(3x3, 3x3), leave less beyond the output.
 //!
@@ -21,34 +21,44 @@
 //! tiles have cells that far apart. Tiles of all phases make a row: a *band* of the output has a line of tiles for each phase of lines, and
 //! in a line the tiles of all phases of columns take turns. Nothing is copied apart.
 //!
+//! The gradient of the input is the convolution of the output's gradient with the flipped kernel, or the adjoint of all this: the transposed
+//! transforms, and squares of 6x6 cells that are added where they overlap. Maps that were not padded give the adjoint fewer products.
+//!
 //! All transforms work on sixteen channels at a time, one in each lane ([`transform`]).
 //!
 //! The transforms cost accuracy: the error is some five times that of the plain sum, still a few units in the last
 //! place of the largest results. Convolutions in f64 do not come here.
 
-mod forward;
+mod convolve;
 mod tiles;
 mod transform;
 mod weight_gradient;
 
 use std::ops::Range;
 
-use self::transform::{Four, LANES, TAPS, Three};
-pub(super) use self::weight_gradient::held_len as held_by_gradient;
-use super::Operation;
+use self::convolve::{Maps, Weights};
+use self::transform::{Adjoint, Forward, Four, LANES, TAPS, Three};
+pub(super) use self::weight_gradient::held_len as held_by_weight_gradient;
+use super::{Operation, padded};
 use crate::element::{DType, Float};
 use crate::gemm::cuts;
 use crate::geometry::{ConvShape, ConvSpec};
 
-/// Whether this can compute a convolution of `T`.
-pub(super) fn applies<T: Float>(shape: &ConvShape) -> bool {
+/// Whether this can compute a sum of `T`.
+pub(super) fn applies<T: Float>(operation: Operation, shape: &ConvShape) -> bool {
     let ConvSpec { kernel, stride, dilation, groups, .. } = shape.spec;
     let plain = stride == [1; 3] && groups == 1 && kernel[0] == 1;
     let flat = shape.input[0] == 1 && shape.output[0] == 1;
     // Phases that begin beyond the output would be tiles for nothing.
     let dense = dilation[1] <= shape.output[1] && dilation[2] <= shape.output[2];
-    plain && flat && dense && T::DTYPE == DType::F32 && T::kernel().columns == LANES
+    let reaches = operation != Operation::InputGradient
+        || shape.flipped().is_some()
+        || Grid::of(shape).blocks == [1; 2];
+    plain && flat && dense && reaches && T::DTYPE == DType::F32 && T::kernel().columns == LANES
 }
+
+/// The most tiles of an image that one task adds up.
+const ADJOINT_TILES: usize = 196;
 
 /// What transforming costs for each output and channel, in products: forward, and for the weight gradient.
 const TRANSFORM: [f64; 2] = [42.0, 60.0];
@@ -61,6 +71,35 @@ const WEIGHTS: [f64; 2] = [1400.0, 2000.0];
 /// outputs. Tiles reach beyond the output, and blocks of taps read more of them. The numbers were fitted to the times of layers of 3 to
 /// 256 channels, 3 to 56 cells and kernels of 3 to 9 on a Zen 4.
 pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
+    match (operation, flipped::<T>(shape)) {
+        (Operation::InputGradient, Some(flipped)) => flipped_cost::<T>(shape, &flipped),
+        (Operation::InputGradient, None) => adjoint_cost::<T>(shape),
+        _ => cost_of::<T>(operation, shape),
+    }
+}
+
+/// The convolution with the flipped kernel, if the input gradient had better be that.
+///
+/// It is a convolution of the padded gradient, and where there was no padding, many of its products are with zeros. The
+/// adjoint runs through the points of the forward pass instead, as many, and adds up its squares where they overlap. So
+/// one task takes all tiles of an image, and they should not be too many.
+fn flipped<T: Float>(shape: &ConvShape) -> Option<ConvShape> {
+    let grid = Grid::of(shape);
+    let spread = grid.blocks == [1; 2] && grid.tiles() <= ADJOINT_TILES;
+    let dearer = |flipped: &_| flipped_cost::<T>(shape, flipped) > adjoint_cost::<T>(shape);
+    shape.flipped().filter(|flipped| !(spread && dearer(flipped)))
+}
+
+fn flipped_cost<T: Float>(shape: &ConvShape, flipped: &ConvShape) -> f64 {
+    padded(shape) * cost_of::<T>(Operation::Forward, flipped)
+}
+
+fn adjoint_cost<T: Float>(shape: &ConvShape) -> f64 {
+    let (in_channels, out_channels) = (shape.out_channels, shape.in_channels);
+    cost_of::<T>(Operation::Forward, &ConvShape { in_channels, out_channels, ..*shape })
+}
+
+fn cost_of<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     let grid = Grid::of(shape);
     let backward = operation == Operation::WeightGradient;
     let taps = shape.spec.kernel.iter().product::<usize>() as f64;
@@ -92,39 +131,60 @@ pub(super) fn forward<T: Float>(
     bias: Option<&[T]>,
     output: &mut [T],
 ) {
-    let taps: usize = shape.spec.kernel.iter().product();
-    let inputs = shape.in_channels;
-    let weight = |to: usize, from: usize, tap: usize| weight[(to * inputs + from) * taps + tap];
-    convolve(shape, input, weight, bias, output);
+    let strides = [shape.in_channels, 1];
+    convolve(shape, (input, &weights(shape, weight, strides)), bias, output);
 }
 
-/// See [`super::input_gradient`]: the convolution of the output's gradient with the flipped kernel. `flipped` is
-/// [`ConvShape::flipped`].
+/// See [`super::input_gradient`].
 pub(super) fn input_gradient<T: Float>(
-    flipped: &ConvShape,
+    shape: &ConvShape,
     grad_output: &[T],
     weight: &[T],
     grad_input: &mut [T],
 ) {
-    let taps: usize = flipped.spec.kernel.iter().product();
-    let outputs = flipped.out_channels;
-    let weight = |to: usize, from: usize, tap: usize| {
-        weight[(from * outputs + to) * taps + (taps - 1 - tap)]
+    let weights = weights(shape, weight, [1, shape.in_channels]);
+    if let Some(shape) = flipped::<T>(shape) {
+        let weights = Weights { flipped: true, ..weights };
+        return convolve(&shape, (grad_output, &weights), None, grad_input);
+    }
+    let grid = Grid::of(shape);
+    let maps = Maps {
+        windows: grid.gradient_windows(shape),
+        channels: shape.in_channels,
+        size: [shape.input[1], shape.input[2]],
+        cut: [1, 2].map(|axis| shape.spec.padding[axis][0]),
     };
-    convolve(flipped, grad_output, weight, None, grad_input);
+    let (plan, from) = ((grid, maps), (grad_output, &weights));
+    match grid.step {
+        4 => convolve::convolve(Adjoint(Four), plan, from, None, grad_input),
+        _ => convolve::convolve(Adjoint(Three), plan, from, None, grad_input),
+    }
 }
 
 fn convolve<T: Float>(
     shape: &ConvShape,
-    input: &[T],
-    weight: impl Fn(usize, usize, usize) -> T + Sync,
+    from: (&[T], &Weights<'_, T>),
     bias: Option<&[T]>,
     output: &mut [T],
 ) {
-    match Grid::of(shape).step {
-        4 => forward::convolve(Four, shape, (input, weight), bias, output),
-        _ => forward::convolve(Three, shape, (input, weight), bias, output),
+    let grid = Grid::of(shape);
+    let maps = Maps {
+        windows: grid.windows(shape, grid.step + TAPS - 1),
+        channels: shape.out_channels,
+        size: [shape.output[1], shape.output[2]],
+        cut: [0; 2],
+    };
+    match grid.step {
+        4 => convolve::convolve(Forward(Four), (grid, maps), from, bias, output),
+        _ => convolve::convolve(Forward(Three), (grid, maps), from, bias, output),
     }
+}
+
+/// The weight, with so many kernels from one written channel to the next, and from one that is read.
+fn weights<'a, T>(shape: &ConvShape, values: &'a [T], kernels: [usize; 2]) -> Weights<'a, T> {
+    let [_, height, width] = shape.spec.kernel;
+    let strides = kernels.map(|kernels| kernels * height * width);
+    Weights { values, strides, kernel: [height, width], flipped: false }
 }
 
 /// See [`super::weight_gradient`].
@@ -140,9 +200,21 @@ pub(super) fn weight_gradient<T: Float>(
     }
 }
 
-/// Elements of the transformed weights.
-pub(super) fn weights_len<T: Float>(shape: &ConvShape) -> usize {
-    Grid::of(shape).weight_points() * lanes::<T>(shape.out_channels) * shape.in_channels
+/// Elements that a convolution or the input gradient holds for the length of a call: the transformed weights.
+pub(super) fn held_len<T: Float>(operation: Operation, shape: &ConvShape) -> usize {
+    let channels = [shape.in_channels, shape.out_channels];
+    match (operation, flipped::<T>(shape)) {
+        (Operation::InputGradient, flipped) => {
+            let [from, to] = channels;
+            weights_len::<T>(&Grid::of(flipped.as_ref().unwrap_or(shape)), [to, from])
+        }
+        _ => weights_len::<T>(&Grid::of(shape), channels),
+    }
+}
+
+/// Elements of the transformed weights, from channels to channels.
+fn weights_len<T: Float>(grid: &Grid, [from, to]: [usize; 2]) -> usize {
+    grid.weight_points() * lanes::<T>(to) * from
 }
 
 /// Lanes of the panels of so many output channels.
@@ -239,8 +311,8 @@ impl Grid {
     }
 
     /// The tap of the kernel at a place in a block, if the kernel reaches there.
-    fn tap(&self, shape: &ConvShape, block: usize, [y, x]: [usize; 2]) -> Option<usize> {
-        let [_, height, width] = shape.spec.kernel;
+    fn tap(&self, kernel: [usize; 2], block: usize, [y, x]: [usize; 2]) -> Option<usize> {
+        let [height, width] = kernel;
         let (y, x) = (block / self.blocks[1] * TAPS + y, block % self.blocks[1] * TAPS + x);
         (y < height && x < width).then_some(y * width + x)
     }
@@ -255,5 +327,13 @@ impl Grid {
         let mut spec = shape.spec;
         (spec.kernel, spec.stride) = ([1, cells, cells], [1, self.step, self.step]);
         ConvShape { output: [1, self.rows + self.blocks[0] - 1, self.columns], spec, ..*shape }
+    }
+
+    /// Those of the output's gradient are windows, too: side by side.
+    fn gradient_windows(&self, shape: &ConvShape) -> ConvShape {
+        let mut windows = self.windows(shape, self.step);
+        (windows.in_channels, windows.input) = (shape.out_channels, shape.output);
+        windows.spec.padding = [[0; 2]; 3];
+        windows
     }
 }

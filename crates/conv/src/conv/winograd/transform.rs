@@ -59,27 +59,78 @@ pub(super) trait Transform<const STEP: usize, const TILE: usize>: Copy + Sync {
     fn weight<T: Float>(taps: [T; TAPS]) -> [T; TILE];
     /// `A^T m`: outputs from the products at the points.
     fn output<T: Float>(products: [T; TILE]) -> [T; STEP];
+    /// `B p`: gradients of cells from the products at the points.
+    fn cells<T: Float>(products: [T; TILE]) -> [T; TILE];
     /// `A y`: gradients of outputs at the points.
     fn gradient<T: Float>(gradients: [T; STEP]) -> [T; TILE];
     /// `G^T s`: taps from the sums at the points.
     fn taps<T: Float>(sums: [T; TILE]) -> [T; TAPS];
 }
 
-vectorized! {
-    /// The points of kernels, from their taps.
-    pub(super) fn weight_points[
-        T: Float, F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize
-    ](_by: F, taps: &Square<T, TAPS>, points: &mut Square<T, TILE>) {
-        sandwich(F::weight, taps, points);
+/// A sum over channels that is taken at the points: squares of `FROM` cells become those of `TO`.
+pub(super) trait Sum<const FROM: usize, const TILE: usize, const TO: usize>:
+    Copy + Sync
+{
+    /// Cells at the points.
+    fn read<T: Float>(cells: [T; FROM]) -> [T; TILE];
+    /// Taps at the points.
+    fn weight<T: Float>(taps: [T; TAPS]) -> [T; TILE];
+    /// What the products at the points add to cells.
+    fn write<T: Float>(products: [T; TILE]) -> [T; TO];
+}
+
+/// The convolution.
+#[derive(Clone, Copy)]
+pub(super) struct Forward<F>(pub(super) F);
+
+impl<F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize> Sum<TILE, TILE, STEP>
+    for Forward<F>
+{
+    #[inline(always)]
+    fn read<T: Float>(cells: [T; TILE]) -> [T; TILE] {
+        F::input(cells)
+    }
+
+    #[inline(always)]
+    fn weight<T: Float>(taps: [T; TAPS]) -> [T; TILE] {
+        F::weight(taps)
+    }
+
+    #[inline(always)]
+    fn write<T: Float>(products: [T; TILE]) -> [T; STEP] {
+        F::output(products)
+    }
+}
+
+/// Its adjoint, the gradient of the input, whose squares overlap where they are added.
+#[derive(Clone, Copy)]
+pub(super) struct Adjoint<F>(pub(super) F);
+
+impl<F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize> Sum<STEP, TILE, TILE>
+    for Adjoint<F>
+{
+    #[inline(always)]
+    fn read<T: Float>(cells: [T; STEP]) -> [T; TILE] {
+        F::gradient(cells)
+    }
+
+    #[inline(always)]
+    fn weight<T: Float>(taps: [T; TAPS]) -> [T; TILE] {
+        F::weight(taps)
+    }
+
+    #[inline(always)]
+    fn write<T: Float>(products: [T; TILE]) -> [T; TILE] {
+        F::cells(products)
     }
 }
 
 vectorized! {
-    /// The gradients of taps, from the sums at the points.
-    pub(super) fn taps_of[
-        T: Float, F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize
-    ](_by: F, sums: &Square<T, TILE>, taps: &mut Square<T, TAPS>) {
-        sandwich(F::taps, sums, taps);
+    /// `y = F x F^T` of whole vectors.
+    pub(super) fn transform[
+        T: Float, F: Fn([T; I]) -> [T; O], const I: usize, const O: usize
+    ](f: F, x: &Square<T, I>, y: &mut Square<T, O>) {
+        sandwich(f, x, y);
     }
 }
 
@@ -124,6 +175,22 @@ impl Transform<4, 6> for Four {
             difference_near + difference_far,
             half * sum_near + two * sum_far,
             half * difference_near + two * difference_far + f,
+        ]
+    }
+
+    #[inline(always)]
+    fn cells<T: Float>([a, b, c, d, e, f]: [T; 6]) -> [T; 6] {
+        let [half, two, sum] = [0.5, 2.0, 2.5].map(T::from_f64);
+        let [near, far] = [FRAC_1_SQRT_2, SQRT_2].map(T::from_f64);
+        let (sum_near, difference_near) = (b + c, near * (b - c));
+        let (sum_far, difference_far) = (d + e, far * (d - e));
+        [
+            a,
+            f - two * difference_near - half * difference_far,
+            -sum * a - two * sum_near - half * sum_far,
+            difference_near + difference_far - sum * f,
+            a + sum_near + sum_far,
+            f,
         ]
     }
 
@@ -184,6 +251,21 @@ impl Transform<3, 5> for Three {
         let [near, far] = [FRAC_1_SQRT_2, SQRT_2].map(T::from_f64);
         let (sum_near, sum_far) = (a + b, c + d);
         [sum_near + sum_far, near * (a - b) + far * (c - d), half * sum_near + two * sum_far + e]
+    }
+
+    #[inline(always)]
+    fn cells<T: Float>([a, b, c, d, e]: [T; 5]) -> [T; 5] {
+        let [half, two, sum] = [0.5, 2.0, 2.5].map(T::from_f64);
+        let [near, far] = [FRAC_1_SQRT_2, SQRT_2].map(T::from_f64);
+        let (sum_near, difference_near) = (a + b, near * (a - b));
+        let (sum_far, difference_far) = (c + d, far * (c - d));
+        [
+            e - two * difference_near - half * difference_far,
+            -two * sum_near - half * sum_far,
+            difference_near + difference_far - sum * e,
+            sum_near + sum_far,
+            e,
+        ]
     }
 
     #[inline(always)]

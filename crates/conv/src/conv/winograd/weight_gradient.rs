@@ -14,7 +14,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::tiles::{Cells, Piece, Place};
-use super::transform::{LANES, TAPS, Transform, taps_of, zeros};
+use super::transform::{LANES, TAPS, Transform, transform, zeros};
 use super::{Grid, point_len, sums_len};
 use crate::buffer::Buffer;
 use crate::conv::{TASKS, add_in_order, affordable_chunks, chunks};
@@ -80,7 +80,7 @@ fn add_group<T: Float, F, const STEP: usize, const TILE: usize>(
     let windows = grid.windows(shape, TILE);
     let halo = grid.blocks[0] - 1;
     let right = Points::new(&windows, input, (pieces, halo, LANES), F::input);
-    let windows = gradient_windows(&grid, shape);
+    let windows = grid.gradient_windows(shape);
     let left = Points::new(&windows, grad_output, (pieces, 0, kernel.rows), F::gradient);
     let runs = runs(&grid, pieces);
     sums.par_chunks_exact_mut(row_len).enumerate().for_each(|(index, sums)| {
@@ -107,7 +107,7 @@ fn add_group<T: Float, F, const STEP: usize, const TILE: usize>(
 
 /// Transforms the sums of one output channel, a row of a panel, into its taps, `[in_channels, taps]`.
 fn finish<T: Float, F, const STEP: usize, const TILE: usize>(
-    by: F,
+    _by: F,
     shape: &ConvShape,
     (sums, row): (&[T], usize),
     weights: &mut [T],
@@ -115,7 +115,8 @@ fn finish<T: Float, F, const STEP: usize, const TILE: usize>(
     F: Transform<STEP, TILE>,
 {
     let (kernel, grid) = (T::kernel(), Grid::of(shape));
-    let taps: usize = shape.spec.kernel.iter().product();
+    let [_, height, width] = shape.spec.kernel;
+    let taps = height * width;
     let row_len = sums.len() / (TILE * TILE);
     let columns = shape.in_channels.div_ceil(LANES);
     let (mut points, mut of_block) = (zeros::<T, TILE>(), zeros::<T, TAPS>());
@@ -127,9 +128,9 @@ fn finish<T: Float, F, const STEP: usize, const TILE: usize>(
                 let place = point * row_len + (tile * kernel.rows + row) * LANES;
                 values.copy_from_slice(&sums[place..][..LANES]);
             }
-            taps_of(by, &points, &mut of_block);
+            transform(F::taps, &points, &mut of_block);
             for (place, values) in of_block.as_flattened().iter().enumerate() {
-                if let Some(tap) = grid.tap(shape, block, [place / TAPS, place % TAPS]) {
+                if let Some(tap) = grid.tap([height, width], block, [place / TAPS, place % TAPS]) {
                     lanes[tap] = *values;
                 }
             }
@@ -181,14 +182,6 @@ pub(in crate::conv) fn held_len<T: Float>(shape: &ConvShape) -> usize {
     let points = list(cut.rows + grid.blocks[0] - 1) * shape.in_channels.next_multiple_of(LANES)
         + list(cut.rows) * shape.out_channels.next_multiple_of(T::kernel().rows);
     cut.chunks * sums_len::<T>(shape) + if cut.large { points } else { 0 }
-}
-
-/// The tiles of the output's gradient are windows, too: side by side.
-fn gradient_windows(grid: &Grid, shape: &ConvShape) -> ConvShape {
-    let mut windows = grid.windows(shape, grid.step);
-    (windows.in_channels, windows.input) = (shape.out_channels, shape.output);
-    windows.spec.padding = [[0; 2]; 3];
-    windows
 }
 
 /// Stretches of the list of tiles along which products are summed: the first tile among those of the gradient and among
