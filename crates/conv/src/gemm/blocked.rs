@@ -80,7 +80,8 @@ fn block<T: Float>(
     for (b, column) in b.chunks(kernel.panels() * b_len).zip((0..n).step_by(together)) {
         for (a, row) in a.chunks_exact(depth * kernel.rows).zip((0..m).step_by(kernel.rows)) {
             let count = b.len() / b_len;
-            let panels = Panels { depth, a, b, count, b_strides: [b_len, kernel.columns] };
+            let (a_stride, b_strides) = (kernel.rows, [b_len, kernel.columns]);
+            let panels = Panels { depth, a, a_stride, b, count, b_strides };
             let width = count * kernel.columns;
             let (rows, columns) = (kernel.rows.min(m - row), width.min(n - column));
             if (rows, columns) == (kernel.rows, width) {

@@ -52,22 +52,18 @@ impl<T: Float> Cells<T> {
         let padded_height = reach(rows.len()) * down;
         let [above, left] = [1, 2].map(|axis| windows.spec.padding[axis][0]);
         let mut values = Buffer::for_overwrite(padded_height * padded_width * LANES);
-        let planes = &images[image * windows.in_channels * height * width..];
-        let none = vec![T::ZERO; width];
-        for (y, row) in values.chunks_exact_mut(padded_width * LANES).enumerate() {
-            let Some(y) = (rows.start * step * down + y).checked_sub(above).filter(|&y| y < height)
-            else {
-                row.fill(T::ZERO);
-                continue;
-            };
-            let lanes: [&[T]; LANES] = std::array::from_fn(|lane| {
-                let row = ((channels.start + lane) * height + y) * width;
-                if lane < channels.len() { &planes[row..][..width] } else { &none[..] }
-            });
-            row[..left * LANES].fill(T::ZERO);
-            T::kernel().interleave(&lanes, &mut row[left * LANES..][..width * LANES]);
-            row[(left + width) * LANES..].fill(T::ZERO);
-        }
+        // Rows of the map among those with their padding.
+        let first = rows.start * step * down;
+        let [start, end] = [above, above + height]
+            .map(|row| row.saturating_sub(first).min(padded_height) * padded_width * LANES);
+        values[..start].fill(T::ZERO);
+        values[end..].fill(T::ZERO);
+        let plane = |channel: usize| {
+            let plane = (image * windows.in_channels + channel) * height * width;
+            &images[plane..][..height * width][first.saturating_sub(above).min(height) * width..]
+        };
+        let planes: Vec<_> = channels.map(plane).collect();
+        pad_rows(&planes, [left, width, padded_width], &mut values[start..end]);
         Self { values, width: padded_width, step, dilation: [down, across] }
     }
 
@@ -81,6 +77,41 @@ impl<T: Float> Cells<T> {
     ) {
         points_of_tiles(f, self, tiles, points.as_chunks_mut().0, place);
     }
+}
+
+/// Turns rows of planes into vectors, `width` cells behind `left` others of `padded` in all, which become zero.
+fn pad_rows<T: Float>(planes: &[&[T]], [left, width, padded]: [usize; 3], rows: &mut [T]) {
+    let together = rows_of_whole_vectors(width);
+    let none = vec![T::ZERO; together * width];
+    let mut strip = Buffer::for_overwrite(together * width * LANES);
+    for (number, rows) in rows.chunks_mut(together * padded * LANES).enumerate() {
+        let cells = rows.len() / (padded * LANES) * width;
+        let lanes: [&[T]; LANES] = std::array::from_fn(|lane| match planes.get(lane) {
+            Some(plane) => &plane[number * together * width..][..cells],
+            None => &none[..cells],
+        });
+        if together > 1 {
+            T::kernel().interleave(&lanes, &mut strip[..cells * LANES]);
+        }
+        let strips = strip.chunks_exact(width * LANES);
+        for (row, strip) in rows.chunks_exact_mut(padded * LANES).zip(strips) {
+            let (before, row) = row.split_at_mut(left * LANES);
+            let (row, behind) = row.split_at_mut(width * LANES);
+            before.fill(T::ZERO);
+            behind.fill(T::ZERO);
+            if together > 1 {
+                row.copy_from_slice(strip);
+            } else {
+                T::kernel().interleave(&lanes, row);
+            }
+        }
+    }
+}
+
+/// How many rows, of so many cells, make whole vectors; one row, if it is long enough to leave little of a vector.
+fn rows_of_whole_vectors(width: usize) -> usize {
+    let common = 1 << width.trailing_zeros().min(LANES.trailing_zeros());
+    if width > 4 * LANES { 1 } else { LANES / common }
 }
 
 /// The first cell of a tile along an axis: the phases take turns.

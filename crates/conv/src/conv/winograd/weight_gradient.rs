@@ -22,8 +22,6 @@ use crate::element::Float;
 use crate::gemm::cuts;
 use crate::gemm::kernel::Panels;
 use crate::geometry::ConvShape;
-use crate::simd::vectorized;
-use crate::unfold::copy_row;
 
 /// Bytes that the points of a group of tiles may take, of both factors together: of one that shares a core's cache, and of a large one.
 const GROUP_BYTES: [usize; 2] = [512 << 10, 8 << 20];
@@ -81,11 +79,13 @@ fn add_group<T: Float, F, const STEP: usize, const TILE: usize>(
     let halo = grid.blocks[0] - 1;
     let right = Points::new(&windows, input, (pieces, halo, LANES), F::input);
     let windows = grid.gradient_windows(shape);
-    let left = Points::new(&windows, grad_output, (pieces, 0, kernel.rows), F::gradient);
+    let left = Points::new(&windows, grad_output, (pieces, 0, left_width::<T>()), F::gradient);
     let runs = runs(&grid, pieces);
     sums.par_chunks_exact_mut(row_len).enumerate().for_each(|(index, sums)| {
         let (panel, point) = (index / points, index % points);
-        let a = left.panel(panel, [point, points]);
+        let first = panel * kernel.rows;
+        let a = left.panel(first / left_width::<T>(), [point, points]);
+        let a = &a[first % left_width::<T>()..];
         let together = kernel.panels();
         for (sums, offset) in sums.chunks_exact_mut(columns * tile_len).zip(grid.offsets()) {
             for (number, sums) in sums.chunks_mut(together * tile_len).enumerate() {
@@ -93,7 +93,8 @@ fn add_group<T: Float, F, const STEP: usize, const TILE: usize>(
                 for &[from, to, depth] in &runs {
                     let panels = Panels {
                         depth,
-                        a: &a[from * kernel.rows..],
+                        a: &a[from * LANES..],
+                        a_stride: LANES,
                         b: &b[(to + offset) * LANES..],
                         count: sums.len() / tile_len,
                         b_strides: [right.panel_len(points), LANES],
@@ -180,7 +181,7 @@ pub(in crate::conv) fn held_len<T: Float>(shape: &ConvShape) -> usize {
     let points = (grid.step + TAPS - 1).pow(2);
     let list = |rows: usize| point_len(cut.group * rows * grid.band()) * points;
     let points = list(cut.rows + grid.blocks[0] - 1) * shape.in_channels.next_multiple_of(LANES)
-        + list(cut.rows) * shape.out_channels.next_multiple_of(T::kernel().rows);
+        + list(cut.rows) * shape.out_channels.div_ceil(left_width::<T>()) * LANES;
     cut.chunks * sums_len::<T>(shape) + if cut.large { points } else { 0 }
 }
 
@@ -202,16 +203,21 @@ fn runs(grid: &Grid, pieces: &[Piece]) -> Vec<[usize; 3]> {
     runs
 }
 
-/// The points of some tiles in panels whose lanes are channels, `[panels][points][tiles][width]`, with [`point_len`]
+/// Channels in a vector of the output's gradient: panels of so many rows as fit.
+fn left_width<T: Float>() -> usize {
+    let rows = T::kernel().rows;
+    LANES / rows * rows
+}
+
+/// The points of some tiles in panels whose lanes are channels, `[panels][points][tiles][LANES]`, with [`point_len`]
 /// from point to point.
 struct Points<T: Float> {
     values: Buffer<T>,
     tiles: usize,
-    width: usize,
 }
 
 impl<T: Float> Points<T> {
-    /// The points of the bands of the pieces, and of some more below each.
+    /// The points of the bands of the pieces, and of some more below each; so many channels make a panel.
     fn new<const CELLS: usize, const TILE: usize>(
         windows: &ConvShape,
         images: &[T],
@@ -222,59 +228,30 @@ impl<T: Float> Points<T> {
         let lines = |rows: &Range<usize>| rows.len() * windows.spec.dilation[1];
         let bands = |piece: &Piece| piece.rows.start..piece.rows.end + halo;
         let tiles: usize = pieces.iter().map(|piece| lines(&bands(piece)) * columns).sum();
-        let point_len = point_len(tiles);
-        let panel_len = TILE * TILE * point_len * width;
+        let point = point_len(tiles);
+        let panel_len = TILE * TILE * point * LANES;
         let mut values = Buffer::for_overwrite(channels.div_ceil(width) * panel_len);
-        let channel_groups: Vec<_> = cuts(channels, LANES / width * width).collect();
-        // So many panels are as wide as a vector, or less.
-        let together = LANES / width;
-        let places = values.par_chunks_mut(together * panel_len).zip(channel_groups);
-        places.for_each(|(places, group)| {
+        let groups: Vec<_> = cuts(channels, width).collect();
+        values.par_chunks_exact_mut(panel_len).zip(groups).for_each(|(places, group)| {
             let mut first = 0;
             for piece in pieces {
                 let rows = bands(piece);
                 let size = [lines(&rows), columns];
-                let count = size[0] * size[1];
                 let cells = Cells::new(windows, images, &Piece { rows, ..*piece }, group.clone());
-                if width == LANES {
-                    let place = Place { first, point: point_len };
-                    cells.points(transform, size, places, place);
-                } else {
-                    let mut points = Buffer::for_overwrite(TILE * TILE * count * LANES);
-                    let place = Place { first: 0, point: count };
-                    cells.points(transform, size, &mut points, place);
-                    for (number, place) in places.chunks_exact_mut(panel_len).enumerate() {
-                        let of_points = points.chunks_exact(count * LANES);
-                        for (point, vectors) in of_points.enumerate() {
-                            let lanes = &mut place[(point * point_len + first) * width..];
-                            let lanes = &mut lanes[..count * width];
-                            cut_lanes(vectors, number * width, width, lanes);
-                        }
-                    }
-                }
-                first += count;
+                cells.points(transform, size, places, Place { first, point });
+                first += size[0] * size[1];
             }
         });
-        Self { values, tiles, width }
+        Self { values, tiles }
     }
 
     /// A panel at a point, of so many, and what is behind it.
     fn panel(&self, panel: usize, [point, points]: [usize; 2]) -> &[T] {
-        &self.values[panel * self.panel_len(points) + point * point_len(self.tiles) * self.width..]
+        &self.values[panel * self.panel_len(points) + point * point_len(self.tiles) * LANES..]
     }
 
     /// Elements from one panel to the next.
     fn panel_len(&self, points: usize) -> usize {
-        points * point_len(self.tiles) * self.width
-    }
-}
-
-vectorized! {
-    /// Some lanes of each vector, one after the other.
-    fn cut_lanes[T: Float](vectors: &[T], first: usize, count: usize, lanes: &mut [T]) {
-        let vectors = vectors.as_chunks::<LANES>().0;
-        for (lanes, vector) in lanes.chunks_exact_mut(count).zip(vectors) {
-            copy_row(&vector[first..first + count], lanes);
-        }
+        points * point_len(self.tiles) * LANES
     }
 }

@@ -84,14 +84,15 @@ pub(super) struct Raw<T> {
 
 pub(super) type Run<T> = unsafe fn(&Raw<T>);
 
-/// The kernels that gather, with one vector and with two.
+/// The kernels that gather.
 #[derive(Debug)]
 pub(super) struct Gather<T> {
     /// Elements of a vector.
     pub(super) lanes: usize,
-    /// Columns of a tile.
-    pub(super) columns: usize,
-    pub(super) run: [Run<T>; 2],
+    /// Columns of a half tile.
+    pub(super) half: usize,
+    /// A whole tile, with one vector and with two, and half of one, for the last columns.
+    pub(super) run: [[Run<T>; 2]; 2],
 }
 
 impl<T: 'static> Kernel<T> {
@@ -105,9 +106,9 @@ impl<T: 'static> Kernel<T> {
         2 * self.gather.lanes
     }
 
-    /// Columns that are gathered at a time.
+    /// Columns that are gathered at a time: a half tile.
     pub(crate) fn gathered_columns(&self) -> usize {
-        self.gather.columns
+        self.gather.half
     }
 
     /// Multiplies, and writes or adds the column `j` to `c[targets[j]]`, a row of the panel's width.
@@ -121,16 +122,16 @@ impl<T: 'static> Kernel<T> {
         c: &mut [T],
         add: bool,
     ) {
-        let Gather { lanes, columns, run } = self.gather;
+        let Gather { lanes, half, run } = self.gather;
         let depth = offsets.len();
         let vectors = width / lanes;
         assert!(panel.len() == depth * width && [lanes, 2 * lanes].contains(&width));
-        assert!(sources.len() == targets.len() && sources.len().is_multiple_of(columns));
+        assert!(sources.len() == targets.len() && sources.len().is_multiple_of(half));
         assert!(sources.is_empty() || largest(targets) < c.len() / width);
         let nothing = sources.is_empty() || depth == 0;
         assert!(nothing || largest(sources) + offsets.reach < cells.len());
         let (panel, offsets) = (panel.as_ptr(), offsets.list.as_ptr());
-        for (sources, targets) in sources.chunks_exact(columns).zip(targets.chunks_exact(columns)) {
+        for (sources, targets) in sources.chunks(2 * half).zip(targets.chunks(2 * half)) {
             let raw = Raw {
                 depth,
                 panel,
@@ -141,6 +142,7 @@ impl<T: 'static> Kernel<T> {
                 c: c.as_mut_ptr(),
                 add,
             };
+            let run = run[usize::from(sources.len() == half)];
             // SAFETY: the panel has `depth` rows of so many vectors, every source and offset together lie in the cells, every
             // target is a row of `c`, there are as many of both as columns, and the kernel was chosen for this processor.
             unsafe { run[vectors - 1](&raw) }
@@ -150,8 +152,10 @@ impl<T: 'static> Kernel<T> {
 
 /// # Safety
 /// See [`Kernel::gather`].
-pub(super) unsafe fn portable<T: super::PortableFloat, const WIDTH: usize>(raw: &Raw<T>) {
-    let mut sums = [[T::default(); WIDTH]; PORTABLE_COLUMNS];
+pub(super) unsafe fn portable<T: super::PortableFloat, const WIDTH: usize, const COLUMNS: usize>(
+    raw: &Raw<T>,
+) {
+    let mut sums = [[T::default(); WIDTH]; COLUMNS];
     for k in 0..raw.depth {
         // SAFETY: there are `depth` rows of the panel, and the columns' cells lie in the memory.
         unsafe {
@@ -173,6 +177,6 @@ pub(super) unsafe fn portable<T: super::PortableFloat, const WIDTH: usize>(raw: 
     }
 }
 
-/// Elements of the portable kernel's vectors, and columns of its tile.
+/// Elements of the portable kernel's vectors, and columns of half its tile.
 pub(super) const PORTABLE_LANES: usize = 4;
-pub(super) const PORTABLE_COLUMNS: usize = 6;
+pub(super) const PORTABLE_HALF: usize = 3;

@@ -22,7 +22,7 @@ use std::ptr;
 use std::sync::OnceLock;
 
 pub(crate) use self::gather::{Columns, Gathered, Offsets};
-use self::gather::{Gather, PORTABLE_COLUMNS, PORTABLE_LANES};
+use self::gather::{Gather, PORTABLE_HALF, PORTABLE_LANES};
 pub(crate) use self::rows::{Place, Rows};
 pub(crate) use self::stack::{
     Columns as StackColumns, MOST_TAPS, Places, Rows as StackRows, STACK,
@@ -33,11 +33,13 @@ use crate::simd::{self, Level};
 /// The most rows and columns of what any kernel computes at a time.
 pub(crate) const LARGEST_TILE: usize = 8 * 32;
 
-/// What a microkernel multiplies: a panel of `A`, `[depth][rows]`, and panels of `B` of `depth` rows each.
+/// What a microkernel multiplies: a panel of `A`, `depth` steps of a value for each row, and panels of `B` of `depth` rows each.
 #[derive(Clone, Copy)]
 pub(crate) struct Panels<'a, T> {
     pub(crate) depth: usize,
     pub(crate) a: &'a [T],
+    /// Elements from one step of `A` to the next.
+    pub(crate) a_stride: usize,
     pub(crate) b: &'a [T],
     /// Panels of `B`.
     pub(crate) count: usize,
@@ -49,6 +51,7 @@ pub(crate) struct Panels<'a, T> {
 struct Raw<T> {
     depth: usize,
     a: *const T,
+    a_stride: usize,
     b: *const T,
     b_strides: [usize; 2],
     c: *mut T,
@@ -122,14 +125,15 @@ impl<T: 'static> Kernel<T> {
     #[inline]
     pub(crate) unsafe fn tile_at(
         &self,
-        Panels { depth, a, b, count, b_strides }: Panels<'_, T>,
+        Panels { depth, a, a_stride, b, count, b_strides }: Panels<'_, T>,
         c: *mut T,
         c_strides: [usize; 2],
         add: bool,
     ) {
-        let last = (count - 1) * b_strides[0] + depth.saturating_sub(1) * b_strides[1];
-        let b_len = if depth > 0 { last + self.columns } else { 0 };
-        assert!(a.len() >= depth * self.rows && b.len() >= b_len);
+        let steps = depth.saturating_sub(1);
+        let last = [steps * a_stride, (count - 1) * b_strides[0] + steps * b_strides[1]];
+        let inside = a.len() >= last[0] + self.rows && b.len() >= last[1] + self.columns;
+        assert!(depth == 0 || inside);
         let (a, b) = (a.as_ptr(), b.as_ptr());
         // SAFETY: the panels hold `depth` rows each, the caller vouches for the tiles, and the kernel was chosen
         // because this processor has the instructions that it uses.
@@ -137,6 +141,7 @@ impl<T: 'static> Kernel<T> {
             self.run[count - 1](&Raw {
                 depth,
                 a,
+                a_stride,
                 b,
                 b_strides,
                 c,
@@ -232,10 +237,16 @@ pub(crate) fn portable<T: PortableFloat>() -> Kernel<T> {
         interleave: interleave::<T>,
         gather: Gather {
             lanes: PORTABLE_LANES,
-            columns: PORTABLE_COLUMNS,
+            half: PORTABLE_HALF,
             run: [
-                gather::portable::<T, PORTABLE_LANES>,
-                gather::portable::<T, { 2 * PORTABLE_LANES }>,
+                [
+                    gather::portable::<T, PORTABLE_LANES, { 2 * PORTABLE_HALF }>,
+                    gather::portable::<T, { 2 * PORTABLE_LANES }, { 2 * PORTABLE_HALF }>,
+                ],
+                [
+                    gather::portable::<T, PORTABLE_LANES, PORTABLE_HALF>,
+                    gather::portable::<T, { 2 * PORTABLE_LANES }, PORTABLE_HALF>,
+                ],
             ],
         },
         stacks: T::stacks(),
@@ -280,8 +291,8 @@ unsafe fn interleave<T: Copy>(lanes: &[&[T]], steps: usize, rows: *mut T) {
 /// # Safety
 /// See [`Run`].
 unsafe fn portable_tile<T: PortableFloat, const LISTED: bool>(raw: &Raw<T>) {
-    let &Raw { depth, a, b, b_strides: [_, b_stride], c, c_strides: [_, row_stride], add, .. } =
-        raw;
+    let &Raw { depth, a, a_stride, b, b_strides: [_, b_stride], .. } = raw;
+    let &Raw { c, c_strides: [_, row_stride], add, .. } = raw;
     let mut sums = [[T::default(); 8]; 4];
     if LISTED {
         for (i, sums) in sums.iter_mut().enumerate() {
@@ -290,10 +301,10 @@ unsafe fn portable_tile<T: PortableFloat, const LISTED: bool>(raw: &Raw<T>) {
         }
     }
     for k in 0..depth {
-        // SAFETY: the panels hold `depth` rows of 4 and of 8 elements, or as many rows are listed.
+        // SAFETY: the panels hold `depth` steps of 4 and of 8 elements, or as many rows are listed.
         let (a, b) = unsafe {
             let row = if LISTED { *raw.offsets.add(k) } else { b_stride * k };
-            (*a.add(4 * k).cast::<[T; 4]>(), *b.add(row).cast::<[T; 8]>())
+            (*a.add(a_stride * k).cast::<[T; 4]>(), *b.add(row).cast::<[T; 8]>())
         };
         for (sums, a) in sums.iter_mut().zip(a) {
             for (sum, b) in sums.iter_mut().zip(b) {
@@ -331,11 +342,12 @@ mod tests {
                 let row_strides = [2, 1].map(|n| columns + n * gap);
                 let b_strides = [depth * row_strides[0] + gap, row_strides[0]];
                 let c_strides = [rows * row_strides[1] + 5 * gap, row_strides[1]];
-                let a: Vec<T> = (0..depth * rows).map(value).collect();
+                let a_stride = rows + gap;
+                let a: Vec<T> = (0..depth * a_stride).map(value).collect();
                 let b: Vec<T> = (0..count * b_strides[0]).map(|i| value(i + 5)).collect();
                 let mut c: Vec<T> = (0..count * c_strides[0]).map(|i| value(i + 11)).collect();
                 let before = c.clone();
-                let panels = Panels { depth, a: &a, b: &b, count, b_strides };
+                let panels = Panels { depth, a: &a, a_stride, b: &b, count, b_strides };
                 kernel.tile(panels, &mut c, c_strides, add);
                 for (i, (&c, &before)) in c.iter().zip(&before).enumerate() {
                     let (panel, rest) = (i / c_strides[0], i % c_strides[0]);
@@ -343,7 +355,7 @@ mod tests {
                     let inside = row < rows && column < columns;
                     let b = |k| b[panel * b_strides[0] + k * b_strides[1] + column];
                     let steps = 0..if inside { depth } else { 0 };
-                    let sum: T = steps.map(|k| a[k * rows + row] * b(k)).sum();
+                    let sum: T = steps.map(|k| a[k * a_stride + row] * b(k)).sum();
                     let start = if add { before } else { T::ZERO };
                     let expected = if inside { start + sum } else { before };
                     assert_eq!(c, expected, "{} at {i}, {count} of depth {depth}", kernel.name);
@@ -374,13 +386,17 @@ mod tests {
     }
 
     fn check_gathering<T: Float>(kernel: &Kernel<T>) {
-        let Gather { lanes, columns, .. } = kernel.gather;
+        let Gather { lanes, half, .. } = kernel.gather;
         let value = |i: usize| T::from_f64((i * 37 % 19) as f64 - 9.0);
         let cells: Vec<T> = (0..500).map(value).collect();
-        let sources: Vec<_> = (0..columns).map(|j| j * 61 % 250).collect();
-        let targets: Vec<_> = (0..columns).map(|j| (j + 3) % columns).collect();
-        for (depth, width) in [0, 1, 2, 7, 93].into_iter().flat_map(|d| [(d, 1), (d, 2)]) {
-            let width = width * lanes;
+        let depths = [0, 1, 2, 7, 93].into_iter();
+        // A half tile, a whole one, and both.
+        let cases =
+            depths.flat_map(|d| [1, 2, 3].into_iter().flat_map(move |n| [(d, n, 1), (d, n, 2)]));
+        for (depth, halves, vectors) in cases {
+            let (columns, width) = (halves * half, vectors * lanes);
+            let sources: Vec<_> = (0..columns).map(|j| j * 61 % 250).collect();
+            let targets: Vec<_> = (0..columns).map(|j| (j + 3) % columns).collect();
             let list: Vec<_> = (0..depth).map(|k| k * 83 % 250).collect();
             let panel: Vec<T> = (0..depth * width).map(|i| value(i + 5)).collect();
             let before: Vec<T> = (0..columns * width).map(|i| value(i + 11)).collect();
@@ -441,7 +457,7 @@ mod tests {
     fn short_panels_are_refused() {
         let kernel = portable::<f32>();
         let [a, b] = [&[0.0; 8][..], &[0.0; 15][..]];
-        let panels = Panels { depth: 2, a, b, count: 1, b_strides: [16, 8] };
+        let panels = Panels { depth: 2, a, a_stride: 4, b, count: 1, b_strides: [16, 8] };
         kernel.tile(panels, &mut [0.0; 32], [32, 8], false);
     }
 }

@@ -80,6 +80,7 @@ impl<T: Float> Kernel<T> {
         let raw = Raw {
             depth,
             a: a.as_ptr(),
+            a_stride: self.rows,
             b: cells.as_ptr().wrapping_add(first),
             b_strides: [apart, 0],
             c,

@@ -154,7 +154,7 @@ unsafe fn read<V: Copy, T>(place: *const T) -> V {
 
 macro_rules! kernel {
     ($name:ident, $gather:ident, $type:ty, $features:literal,
-     [$rows:literal; $vectors:literal; $lanes:literal; $columns:literal], [$($panels:literal),+],
+     [$rows:literal; $vectors:literal; $lanes:literal; $half:literal], [$($panels:literal),+],
      $register:ident, $broadcast:literal, $multiply_add:literal,
      $zero:ident, $load:ident, $store:ident, $splat:ident, $add:ident, $fma:ident) => {
         pub(super) const $name: [&[Run<$type>]; 2] = {
@@ -162,7 +162,8 @@ macro_rules! kernel {
             /// See [`super::Run`]; the processor must have the features.
             #[target_feature(enable = $features)]
             unsafe fn run<const PANELS: usize, const LISTED: bool>(raw: &super::Raw<$type>) {
-                let &super::Raw { depth, mut a, mut b, b_strides, c, c_strides, add, .. } = raw;
+                let &super::Raw { depth, mut a, a_stride, mut b, b_strides, .. } = raw;
+                let &super::Raw { c, c_strides, add, .. } = raw;
                 let mut sums = [[[$zero(); $vectors]; PANELS]; $rows];
                 if LISTED {
                     for (i, sums) in sums.iter_mut().enumerate() {
@@ -180,7 +181,7 @@ macro_rules! kernel {
                     }
                 }
                 for k in 0..depth {
-                    // SAFETY: the panels hold `depth` rows of `$rows` elements and of `$vectors` vectors, or as many rows
+                    // SAFETY: the panels hold `depth` steps of `$rows` elements and of `$vectors` vectors, or as many rows
                     // are listed.
                     unsafe {
                         if LISTED {
@@ -199,7 +200,7 @@ macro_rules! kernel {
                                 *sum = $fma(value, column, *sum);
                             }
                         }
-                        a = a.wrapping_add($rows);
+                        a = a.wrapping_add(a_stride);
                         if !LISTED {
                             // The last step may be the last row of its memory.
                             b = b.wrapping_add(b_strides[1]);
@@ -230,11 +231,13 @@ macro_rules! kernel {
             /// # Safety
             /// See [`super::Kernel::gather`]; the processor must have the features.
             #[target_feature(enable = $features)]
-            unsafe fn run<const VECTORS: usize>(raw: &gather::Raw<$type>) {
+            unsafe fn run<const VECTORS: usize, const COLUMNS: usize>(
+                raw: &gather::Raw<$type>,
+            ) {
                 // SAFETY: the sources lie in the memory.
-                let cells: [*const $type; $columns] =
+                let cells: [*const $type; COLUMNS] =
                     std::array::from_fn(|j| unsafe { raw.cells.add(*raw.sources.add(j)) });
-                let mut sums = [[$zero(); VECTORS]; $columns];
+                let mut sums = [[$zero(); VECTORS]; COLUMNS];
                 let mut a = raw.panel;
                 for k in 0..raw.depth {
                     // SAFETY: the panel and the offsets have `depth` steps, and every cell lies in the memory.
@@ -285,32 +288,39 @@ macro_rules! kernel {
                     }
                 }
             }
-            Gather { lanes: $lanes, columns: $columns, run: [run::<1>, run::<2>] }
+            Gather {
+                lanes: $lanes,
+                half: $half,
+                run: [
+                    [run::<1, { 2 * $half }>, run::<2, { 2 * $half }>],
+                    [run::<1, $half>, run::<2, $half>],
+                ],
+            }
         }
     };
 }
 
 #[rustfmt::skip]
 kernel!(
-    AVX2_F32, avx2_f32_gather, f32, "avx2,fma", [6; 2; 8; 6], [1],
+    AVX2_F32, avx2_f32_gather, f32, "avx2,fma", [6; 2; 8; 3], [1],
     ymm_reg, "vbroadcastss", "vfmadd231ps",
     _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps
 );
 #[rustfmt::skip]
 kernel!(
-    AVX2_F64, avx2_f64_gather, f64, "avx2,fma", [6; 2; 4; 6], [1],
+    AVX2_F64, avx2_f64_gather, f64, "avx2,fma", [6; 2; 4; 3], [1],
     ymm_reg, "vbroadcastsd", "vfmadd231pd",
     _mm256_setzero_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_set1_pd, _mm256_add_pd, _mm256_fmadd_pd
 );
 #[rustfmt::skip]
 kernel!(
-    AVX512_F32, avx512_f32_gather, f32, "avx512f", [8; 1; 16; 14], [1, 2],
+    AVX512_F32, avx512_f32_gather, f32, "avx512f", [8; 1; 16; 7], [1, 2],
     zmm_reg, "vbroadcastss", "vfmadd231ps",
     _mm512_setzero_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps
 );
 #[rustfmt::skip]
 kernel!(
-    AVX512_F64, avx512_f64_gather, f64, "avx512f", [8; 1; 8; 14], [1, 2],
+    AVX512_F64, avx512_f64_gather, f64, "avx512f", [8; 1; 8; 7], [1, 2],
     zmm_reg, "vbroadcastsd", "vfmadd231pd",
     _mm512_setzero_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_set1_pd, _mm512_add_pd, _mm512_fmadd_pd
 );
