@@ -319,16 +319,19 @@ fn rms_error(found: &[f32], exact: &[f64]) -> f64 {
 #[test]
 fn transforms_lose_few_digits() {
     let by = Algorithm::Winograd;
-    for (channels, [batch, size, padding], allowed) in [
-        ([512, 32], [1, 12, 1], 1.2e-6),
-        ([16, 16], [24, 32, 1], 3.0e-6),
-        ([512, 512], [2, 5, 0], 1.2e-6),
-        ([64, 64], [2, 22, 0], 1.2e-6),
+    for (channels, [batch, size], [kernel, padding], allowed) in [
+        ([512, 32], [1, 12], [3, 1], 1.2e-6),
+        ([16, 16], [24, 32], [3, 1], 3.0e-6),
+        ([512, 512], [2, 5], [3, 0], 1.2e-6),
+        ([64, 64], [2, 22], [3, 0], 1.2e-6),
+        ([16, 16], [24, 32], [5, 2], 3.0e-6),
+        ([512, 64], [1, 12], [5, 2], 3.0e-6),
+        ([256, 64], [1, 12], [7, 3], 3.0e-6),
     ] {
         let [inputs, outputs] = channels;
-        let spec = ConvSpec::new([3, 3]).padding([padding; 2]);
-        let shape =
-            ConvShape::conv(&spec, &[batch, inputs, size, size], &[outputs, inputs, 3, 3]).unwrap();
+        let spec = ConvSpec::new([kernel; 2]).padding([padding; 2]);
+        let [x, w] = [[batch, inputs, size, size], [outputs, inputs, kernel, kernel]];
+        let shape = ConvShape::conv(&spec, &x, &w).unwrap();
         if !by.applies::<f32>(Operation::Forward, &shape) {
             return;
         }

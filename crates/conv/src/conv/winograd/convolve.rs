@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 use super::tiles::{Cells, Piece, Place, first_cell};
-use super::transform::{LANES, Sum, TAPS, sandwich, transform, zeros};
+use super::transform::{LANES, Sum, sandwich, transform, zeros};
 use super::{Grid, panels, point_len};
 use crate::buffer::Buffer;
 use crate::conv::indirect::{TURN, turn};
@@ -47,7 +47,7 @@ pub(super) struct Weights<'a, T> {
 }
 
 /// A sum whose transform is chosen.
-struct Convolution<S, const FROM: usize, const TILE: usize, const TO: usize> {
+struct Convolution<S, const FROM: usize, const TAPS: usize, const TILE: usize, const TO: usize> {
     by: PhantomData<S>,
     grid: Grid,
     maps: Maps,
@@ -56,14 +56,21 @@ struct Convolution<S, const FROM: usize, const TILE: usize, const TO: usize> {
 }
 
 /// Writes the sums over what is read.
-pub(super) fn convolve<T: Float, S, const FROM: usize, const TILE: usize, const TO: usize>(
+pub(super) fn convolve<
+    T: Float,
+    S,
+    const FROM: usize,
+    const TAPS: usize,
+    const TILE: usize,
+    const TO: usize,
+>(
     _by: S,
     (grid, maps): (Grid, Maps),
     (input, weights): (&[T], &Weights<'_, T>),
     bias: Option<&[T]>,
     output: &mut [T],
 ) where
-    S: Sum<FROM, TILE, TO>,
+    S: Sum<FROM, TAPS, TILE, TO>,
 {
     let weights_len = super::weights_len::<T>(&grid, [maps.windows.in_channels, maps.channels]);
     let large = weights_len * size_of::<T>() > CACHED_WEIGHTS;
@@ -81,7 +88,7 @@ pub(super) fn convolve<T: Float, S, const FROM: usize, const TILE: usize, const 
     let [height, width] = maps.size;
     let lines = if whole { height } else { rows * grid.lines() };
     let channels = maps.channels;
-    let this = Convolution::<S, FROM, TILE, TO> { by: PhantomData, grid, maps, rows };
+    let this = Convolution::<S, FROM, TAPS, TILE, TO> { by: PhantomData, grid, maps, rows };
 
     let weights = this.weights(weights, weights_len);
     let mut tiles: Vec<_> = output
@@ -109,9 +116,10 @@ struct Points<T: Float> {
     tiles: usize,
 }
 
-impl<S, const FROM: usize, const TILE: usize, const TO: usize> Convolution<S, FROM, TILE, TO>
+impl<S, const FROM: usize, const TAPS: usize, const TILE: usize, const TO: usize>
+    Convolution<S, FROM, TAPS, TILE, TO>
 where
-    S: Sum<FROM, TILE, TO>,
+    S: Sum<FROM, TAPS, TILE, TO>,
 {
     const POINTS: usize = TILE * TILE;
 
@@ -308,7 +316,7 @@ struct Target {
 
 vectorized! {
     /// Transforms the products of rows and columns of tiles, writes or adds them, and leaves out what lies beyond the map.
-    fn write_tiles[T: Float, F: Fn([T; TILE]) -> [T; TO], const TILE: usize, const TO: usize](
+    fn write_tiles[T: Float, F: Fn([T; TILE]) -> [T; TO] + Copy, const TILE: usize, const TO: usize](
         f: F,
         tiles: [usize; 2],
         products: &Products<'_, T>,
@@ -326,7 +334,7 @@ vectorized! {
                 for (point, square) in square.as_flattened_mut().iter_mut().enumerate() {
                     *square = values[(point * all + first + tile) * vectors + vector];
                 }
-                sandwich(&f, &square, &mut cells);
+                sandwich(f, &square, &mut cells);
                 for (i, row) in cells.iter().enumerate() {
                     let y = y.wrapping_add(i * down);
                     for (j, values) in row.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Convolution at stride 1 by Winograd's algorithm: a quarter of the products for 3x3 kernels, a third for large ones.
+//! Convolution at stride 1 by Winograd's algorithm: a quarter of the products, or a third of a very large kernel's.
 //!
 //! For 3x3 kernels the input is cut into tiles of 6x6 cells that overlap by two, and each becomes 4x4 outputs,
 //! F(4x4, 3x3). At each of the 36 points of the transform the tiles are a matrix `[in_channels, tiles]` and the weights a
@@ -9,9 +9,10 @@
 //! 3. for a vector or two of output channels at a time, the kernel that gathers multiplies at every point, and
 //! 4. the products, still in the cache, are transformed back into outputs and turned into rows of pixels (all in `convolve`).
 //!
-//! On maps of three, five, six or nine cells, tiles of 3x3 outputs, F(3x3, 3x3), leave less beyond the output.
+//! On maps of three, five, six or nine cells, tiles of 3x3 outputs, F(3x3, 3x3), leave less beyond the output. Kernels of 5x5 taps have 7x7
+//! cells and 3x3 outputs a tile, F(3x3, 5x5), with seven points along an axis ([`seven`]), and those of 4x4 F(4x4, 4x4).
 //!
-//! A larger kernel is cut into blocks of 3x3 taps, padded with zeros. With 5x5 cells and 3x3 outputs a tile,
+//! A larger kernel is cut into blocks of 3x3 or 4x4 taps, padded with zeros. With as many outputs a tile as taps a block,
 //! the tiles that two blocks read for one output are as far apart as the blocks, so that all blocks share the points of
 //! the same tiles, and their products are summed before they are transformed back. A block is then no more than an offset
 //! in the list of tiles. As the list has rows that are longer than those of the outputs, by one tile for each block
@@ -30,6 +31,7 @@
 //! place of the largest results. Convolutions in f64 do not come here.
 
 mod convolve;
+mod seven;
 mod tiles;
 mod transform;
 mod weight_gradient;
@@ -37,7 +39,8 @@ mod weight_gradient;
 use std::ops::Range;
 
 use self::convolve::{Maps, Weights};
-use self::transform::{Adjoint, Forward, Four, LANES, TAPS, Three};
+use self::seven::Seven;
+use self::transform::{Adjoint, Forward, Four, LANES, Three};
 pub(super) use self::weight_gradient::held_len as held_by_weight_gradient;
 use super::{Operation, padded};
 use crate::element::{DType, Float};
@@ -60,16 +63,19 @@ pub(super) fn applies<T: Float>(operation: Operation, shape: &ConvShape) -> bool
 /// The most tiles of an image that one task adds up.
 const ADJOINT_TILES: usize = 196;
 
-/// What transforming costs for each output and channel, in products: forward, and for the weight gradient.
-const TRANSFORM: [f64; 2] = [42.0, 60.0];
+/// What a product costs, forward and for the weight gradient, of those of the plain sum.
+const PRODUCT: [f64; 2] = [1.05, 1.1];
 
-/// What transforming the weights of a pair of channels, or their gradient, costs once a call, in products.
-const WEIGHTS: [f64; 2] = [1400.0, 2000.0];
+/// What transforming costs for each point and channel, in products.
+const TRANSFORM: [f64; 2] = [20.0, 15.0];
+
+/// What transforming the weights of a pair of channels and a block of taps, or their gradient, costs once a call, in products.
+const WEIGHTS: [f64; 2] = [2400.0, 3000.0];
 
 /// What this costs, as a share of the plain algorithm: the products that are left, counting lanes that no channel fills; the transforms
 /// of the tiles, which spread over the channels on the other side and over the taps; and that of the weights, which spreads over all
 /// outputs. Tiles reach beyond the output, and blocks of taps read more of them. The numbers were fitted to the times of layers of 3 to
-/// 256 channels, 3 to 56 cells and kernels of 3 to 9 on a Zen 4.
+/// 512 channels, 3 to 112 cells and kernels of 3 to 9 on a Zen 4.
 pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     match (operation, flipped::<T>(shape)) {
         (Operation::InputGradient, Some(flipped)) => flipped_cost::<T>(shape, &flipped),
@@ -107,7 +113,7 @@ fn cost_of<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     let [inputs, out_channels] = [shape.in_channels, shape.out_channels].map(|n| n as f64);
     let tiles = grid.tiles() as f64;
     let read = ((grid.rows + grid.blocks[0] - 1) * grid.band()) as f64;
-    let cells = (grid.step * grid.step) as f64 / outputs;
+    let points = grid.points() as f64 / outputs;
     // The weight gradient's panels have lanes of input channels, and its sums run through all columns of the list.
     let multiplied = match backward {
         false => tiles * lanes::<T>(shape.out_channels) as f64 / out_channels,
@@ -117,10 +123,37 @@ fn cost_of<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
         }
     };
     let products = multiplied * grid.weight_points() as f64 / (outputs * taps);
-    let transforms = cells * (read / out_channels + tiles / inputs) / taps;
+    let transforms = points * (read / out_channels + tiles / inputs) / taps;
     let blocks = grid.offsets().count() as f64;
-    let [transform, weights] = [TRANSFORM, WEIGHTS].map(|numbers| numbers[usize::from(backward)]);
-    products + transform * transforms + weights * blocks / (shape.batch as f64 * outputs * taps)
+    let [product, transform, weights] =
+        [PRODUCT, TRANSFORM, WEIGHTS].map(|numbers| numbers[usize::from(backward)]);
+    product * products
+        + transform * transforms
+        + weights * blocks / (shape.batch as f64 * outputs * taps)
+}
+
+/// Does something by the transform of a grid.
+macro_rules! by_transform {
+    ($grid:expr, $by:ident => $work:expr) => {
+        match [$grid.step, $grid.taps] {
+            [4, 3] => {
+                let $by = Four;
+                $work
+            }
+            [3, 3] => {
+                let $by = Three;
+                $work
+            }
+            [3, 5] => {
+                let $by = Seven::<3, 5>;
+                $work
+            }
+            _ => {
+                let $by = Seven::<4, 4>;
+                $work
+            }
+        }
+    };
 }
 
 /// See [`super::forward`].
@@ -155,10 +188,7 @@ pub(super) fn input_gradient<T: Float>(
         cut: [1, 2].map(|axis| shape.spec.padding[axis][0]),
     };
     let (plan, from) = ((grid, maps), (grad_output, &weights));
-    match grid.step {
-        4 => convolve::convolve(Adjoint(Four), plan, from, None, grad_input),
-        _ => convolve::convolve(Adjoint(Three), plan, from, None, grad_input),
-    }
+    by_transform!(grid, by => convolve::convolve(Adjoint(by), plan, from, None, grad_input));
 }
 
 fn convolve<T: Float>(
@@ -169,15 +199,12 @@ fn convolve<T: Float>(
 ) {
     let grid = Grid::of(shape);
     let maps = Maps {
-        windows: grid.windows(shape, grid.step + TAPS - 1),
+        windows: grid.windows(shape, grid.cells()),
         channels: shape.out_channels,
         size: [shape.output[1], shape.output[2]],
         cut: [0; 2],
     };
-    match grid.step {
-        4 => convolve::convolve(Forward(Four), (grid, maps), from, bias, output),
-        _ => convolve::convolve(Forward(Three), (grid, maps), from, bias, output),
-    }
+    by_transform!(grid, by => convolve::convolve(Forward(by), (grid, maps), from, bias, output));
 }
 
 /// The weight, with so many kernels from one written channel to the next, and from one that is read.
@@ -194,10 +221,8 @@ pub(super) fn weight_gradient<T: Float>(
     grad_output: &[T],
     grad_weight: &mut [T],
 ) {
-    match Grid::of(shape).step {
-        4 => weight_gradient::weight_gradient(Four, shape, [input, grad_output], grad_weight),
-        _ => weight_gradient::weight_gradient(Three, shape, [input, grad_output], grad_weight),
-    }
+    let from = [input, grad_output];
+    by_transform!(Grid::of(shape), by => weight_gradient::weight_gradient(by, shape, from, grad_weight));
 }
 
 /// Elements that a convolution or the input gradient holds for the length of a call: the transformed weights.
@@ -244,14 +269,19 @@ fn sums_len<T: Float>(shape: &ConvShape) -> usize {
     Grid::of(shape).weight_points() * outputs * shape.in_channels.next_multiple_of(LANES)
 }
 
+/// Outputs of a tile, and taps of a block, of each transform, along an axis. The first serves where any does.
+const TRANSFORMS: [[usize; 2]; 4] = [[3, 3], [4, 3], [3, 5], [4, 4]];
+
 /// How the tiles of an image lie.
 #[derive(Clone, Copy)]
 struct Grid {
     /// Outputs of a tile along an axis.
     step: usize,
+    /// Taps of a block along an axis.
+    taps: usize,
     /// How far its cells are apart along the axes, and so how many phases there are.
     dilation: [usize; 2],
-    /// Blocks of 3x3 taps along the axes.
+    /// Blocks of taps along the axes.
     blocks: [usize; 2],
     /// Bands of the output: rows of tiles of all phases of lines.
     rows: usize,
@@ -262,19 +292,23 @@ struct Grid {
 }
 
 impl Grid {
-    /// With the tiles that make fewer products: larger ones, if there is one block of taps and they are not mostly beyond
-    /// the output.
+    /// With the tiles that make the fewest products. Several blocks of taps share points only if they are as far apart as tiles.
     fn of(shape: &ConvShape) -> Self {
         let [_, height, width] = shape.spec.kernel;
-        let blocks = [height, width].map(|taps| taps.div_ceil(TAPS));
         let [_, down, across] = shape.spec.dilation;
-        let [large, small] = [4, 3].map(|step| {
+        let grid = |[step, taps]: [usize; 2]| {
+            let blocks = [height, width].map(|size| size.div_ceil(taps));
             let rows = shape.output[1].div_ceil(down).div_ceil(step);
             let width = shape.output[2].div_ceil(across).div_ceil(step) * across;
             let columns = width + (blocks[1] - 1) * across;
-            Self { step, dilation: [down, across], blocks, rows, width, columns }
-        });
-        if blocks == [1; 2] && large.products() <= small.products() { large } else { small }
+            Self { step, taps, dilation: [down, across], blocks, rows, width, columns }
+        };
+        let fits = |grid: &Self| grid.blocks == [1; 2] || grid.step == grid.taps;
+        // With seven points transforms are dearer and less exact, so they have to save a fifth.
+        let dear = |grid: &Self| grid.products() * if grid.cells() > 6 { 5 } else { 4 };
+        let [first, others @ ..] = TRANSFORMS.map(grid);
+        let others = others.into_iter().filter(fits);
+        others.fold(first, |best, grid| if dear(&grid) <= dear(&best) { grid } else { best })
     }
 
     /// Products for an image and a pair of channels.
@@ -299,8 +333,17 @@ impl Grid {
 
     /// Points of the weight of a pair of channels.
     fn weight_points(&self) -> usize {
-        let tile = self.step + TAPS - 1;
-        self.blocks[0] * self.blocks[1] * tile * tile
+        self.blocks[0] * self.blocks[1] * self.points()
+    }
+
+    /// Points of a tile.
+    fn points(&self) -> usize {
+        self.cells() * self.cells()
+    }
+
+    /// Cells of a tile along an axis.
+    fn cells(&self) -> usize {
+        self.step + self.taps - 1
     }
 
     /// The offsets of the blocks of taps in the list of tiles.
@@ -313,7 +356,8 @@ impl Grid {
     /// The tap of the kernel at a place in a block, if the kernel reaches there.
     fn tap(&self, kernel: [usize; 2], block: usize, [y, x]: [usize; 2]) -> Option<usize> {
         let [height, width] = kernel;
-        let (y, x) = (block / self.blocks[1] * TAPS + y, block % self.blocks[1] * TAPS + x);
+        let (down, across) = (block / self.blocks[1], block % self.blocks[1]);
+        let (y, x) = (down * self.taps + y, across * self.taps + x);
         (y < height && x < width).then_some(y * width + x)
     }
 

@@ -14,9 +14,6 @@ use crate::simd::vectorized;
 
 /// Tiles or channels of a transform: the columns of the microkernel's tile.
 pub(super) const LANES: usize = 16;
-/// Taps along an axis.
-pub(super) const TAPS: usize = 3;
-
 /// A square of numbers for each lane.
 pub(super) type Square<T, const N: usize> = [[[T; LANES]; N]; N];
 
@@ -50,9 +47,11 @@ pub(super) fn sandwich<T: Float, const I: usize, const O: usize>(
     }
 }
 
-/// The algorithm along one axis: `STEP` outputs from `TILE = STEP + 2` cells and three taps,
+/// The algorithm along one axis: `STEP` outputs from `TILE = STEP + TAPS - 1` cells and so many taps,
 /// `y = A^T (B^T d * G g)`.
-pub(super) trait Transform<const STEP: usize, const TILE: usize>: Copy + Sync {
+pub(super) trait Transform<const STEP: usize, const TAPS: usize, const TILE: usize>:
+    Copy + Sync
+{
     /// `B^T d`: cells of the input at the points.
     fn input<T: Float>(cells: [T; TILE]) -> [T; TILE];
     /// `G g`: taps at the points.
@@ -68,7 +67,7 @@ pub(super) trait Transform<const STEP: usize, const TILE: usize>: Copy + Sync {
 }
 
 /// A sum over channels that is taken at the points: squares of `FROM` cells become those of `TO`.
-pub(super) trait Sum<const FROM: usize, const TILE: usize, const TO: usize>:
+pub(super) trait Sum<const FROM: usize, const TAPS: usize, const TILE: usize, const TO: usize>:
     Copy + Sync
 {
     /// Cells at the points.
@@ -83,8 +82,8 @@ pub(super) trait Sum<const FROM: usize, const TILE: usize, const TO: usize>:
 #[derive(Clone, Copy)]
 pub(super) struct Forward<F>(pub(super) F);
 
-impl<F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize> Sum<TILE, TILE, STEP>
-    for Forward<F>
+impl<F: Transform<STEP, TAPS, TILE>, const STEP: usize, const TAPS: usize, const TILE: usize>
+    Sum<TILE, TAPS, TILE, STEP> for Forward<F>
 {
     #[inline(always)]
     fn read<T: Float>(cells: [T; TILE]) -> [T; TILE] {
@@ -106,8 +105,8 @@ impl<F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize> Sum<TILE, T
 #[derive(Clone, Copy)]
 pub(super) struct Adjoint<F>(pub(super) F);
 
-impl<F: Transform<STEP, TILE>, const STEP: usize, const TILE: usize> Sum<STEP, TILE, TILE>
-    for Adjoint<F>
+impl<F: Transform<STEP, TAPS, TILE>, const STEP: usize, const TAPS: usize, const TILE: usize>
+    Sum<STEP, TAPS, TILE, TILE> for Adjoint<F>
 {
     #[inline(always)]
     fn read<T: Float>(cells: [T; STEP]) -> [T; TILE] {
@@ -138,7 +137,7 @@ vectorized! {
 #[derive(Clone, Copy)]
 pub(super) struct Four;
 
-impl Transform<4, 6> for Four {
+impl Transform<4, 3, 6> for Four {
     #[inline(always)]
     fn input<T: Float>([a, b, c, d, e, f]: [T; 6]) -> [T; 6] {
         let [half, two, sum] = [0.5, 2.0, 2.5].map(T::from_f64);
@@ -220,7 +219,7 @@ impl Transform<4, 6> for Four {
 #[derive(Clone, Copy)]
 pub(super) struct Three;
 
-impl Transform<3, 5> for Three {
+impl Transform<3, 3, 5> for Three {
     #[inline(always)]
     fn input<T: Float>([a, b, c, d, e]: [T; 5]) -> [T; 5] {
         let [half, two, sum] = [0.5, 2.0, 2.5].map(T::from_f64);

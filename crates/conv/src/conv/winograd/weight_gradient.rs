@@ -14,7 +14,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::tiles::{Cells, Piece, Place};
-use super::transform::{LANES, TAPS, Transform, transform, zeros};
+use super::transform::{LANES, Transform, transform, zeros};
 use super::{Grid, point_len, sums_len};
 use crate::buffer::Buffer;
 use crate::conv::{TASKS, add_in_order, affordable_chunks, chunks};
@@ -29,13 +29,19 @@ const GROUP_BYTES: [usize; 2] = [512 << 10, 8 << 20];
 const GROUP_TILES: [usize; 2] = [64, 512];
 
 /// See [`crate::conv::weight_gradient`]; of input and output's gradient.
-pub(super) fn weight_gradient<T: Float, F, const STEP: usize, const TILE: usize>(
+pub(super) fn weight_gradient<
+    T: Float,
+    F,
+    const STEP: usize,
+    const TAPS: usize,
+    const TILE: usize,
+>(
     by: F,
     shape: &ConvShape,
     [input, grad_output]: [&[T]; 2],
     grad_weight: &mut [T],
 ) where
-    F: Transform<STEP, TILE>,
+    F: Transform<STEP, TAPS, TILE>,
 {
     let (kernel, inputs) = (T::kernel(), shape.in_channels);
     let taps = shape.spec.kernel.iter().product::<usize>();
@@ -63,13 +69,13 @@ pub(super) fn weight_gradient<T: Float, F, const STEP: usize, const TILE: usize>
 }
 
 /// Adds the products of a group of tiles to sums, `[panels of outputs][points][blocks of taps][panels of inputs][rows][LANES]`.
-fn add_group<T: Float, F, const STEP: usize, const TILE: usize>(
+fn add_group<T: Float, F, const STEP: usize, const TAPS: usize, const TILE: usize>(
     _by: F,
     shape: &ConvShape,
     [input, grad_output]: [&[T]; 2],
     (pieces, sums): (&[Piece], &mut [T]),
 ) where
-    F: Transform<STEP, TILE>,
+    F: Transform<STEP, TAPS, TILE>,
 {
     let (kernel, grid, points) = (T::kernel(), Grid::of(shape), TILE * TILE);
     let columns = shape.in_channels.div_ceil(LANES);
@@ -107,13 +113,13 @@ fn add_group<T: Float, F, const STEP: usize, const TILE: usize>(
 }
 
 /// Transforms the sums of one output channel, a row of a panel, into its taps, `[in_channels, taps]`.
-fn finish<T: Float, F, const STEP: usize, const TILE: usize>(
+fn finish<T: Float, F, const STEP: usize, const TAPS: usize, const TILE: usize>(
     _by: F,
     shape: &ConvShape,
     (sums, row): (&[T], usize),
     weights: &mut [T],
 ) where
-    F: Transform<STEP, TILE>,
+    F: Transform<STEP, TAPS, TILE>,
 {
     let (kernel, grid) = (T::kernel(), Grid::of(shape));
     let [_, height, width] = shape.spec.kernel;
@@ -163,7 +169,7 @@ impl Cut {
         let affordable = affordable_chunks(sums_len::<T>(shape) * size_of::<T>());
         let most = TASKS.div_ceil(vectors[0] * vectors[1]).min(affordable);
         let bytes = GROUP_BYTES[usize::from(most == 1)];
-        let tile = (grid.step + TAPS - 1).pow(2) * size_of::<T>();
+        let tile = grid.points() * size_of::<T>();
         let tiles = bytes / (tile * (shape.in_channels + shape.out_channels));
         let tiles = tiles.clamp(GROUP_TILES[0], GROUP_TILES[1]);
 
@@ -178,7 +184,7 @@ impl Cut {
 /// Elements that are held for the length of a call: the sums of all chunks, and the points of a large group.
 pub(in crate::conv) fn held_len<T: Float>(shape: &ConvShape) -> usize {
     let (grid, cut) = (Grid::of(shape), Cut::of::<T>(shape));
-    let points = (grid.step + TAPS - 1).pow(2);
+    let points = grid.points();
     let list = |rows: usize| point_len(cut.group * rows * grid.band()) * points;
     let points = list(cut.rows + grid.blocks[0] - 1) * shape.in_channels.next_multiple_of(LANES)
         + list(cut.rows) * shape.out_channels.div_ceil(left_width::<T>()) * LANES;
