@@ -256,7 +256,7 @@ vectorized! {
             }
             match to.first_chunk_mut() {
                 Some(to) => *to = values,
-                None => to.copy_from_slice(&values[..to.len()]),
+                None => to.iter_mut().zip(values).for_each(|(to, value)| *to = value),
             }
         }
     }
