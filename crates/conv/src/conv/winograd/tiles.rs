@@ -108,10 +108,16 @@ fn pad_rows<T: Float>(planes: &[&[T]], [left, width, padded]: [usize; 3], rows: 
     }
 }
 
-/// How many rows, of so many cells, make whole vectors; one row, if it is long enough to leave little of a vector.
+/// Cells of a row that are worth a call.
+const MANY_CELLS: usize = 64;
+
+/// How many rows, of so many cells, are worth a call and make whole vectors; one row, if it is long enough.
 fn rows_of_whole_vectors(width: usize) -> usize {
-    let common = 1 << width.trailing_zeros().min(LANES.trailing_zeros());
-    if width > 4 * LANES { 1 } else { LANES / common }
+    if width >= MANY_CELLS {
+        return 1;
+    }
+    let whole = LANES >> width.trailing_zeros().min(LANES.trailing_zeros());
+    MANY_CELLS.div_ceil(width).next_multiple_of(whole)
 }
 
 /// The first cell of a tile along an axis: the phases take turns.
