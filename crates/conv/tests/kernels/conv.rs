@@ -233,6 +233,9 @@ fn large_shapes() -> Vec<ConvShape> {
         conv(ConvSpec::new([3, 3]), [9, 40, 9, 5], 33),
         conv(ConvSpec::new([3, 3]).dilation([2, 3]), [3, 20, 14, 17], 33),
         conv(ConvSpec::new([3, 2]).padding([3, 2]), [5, 33, 9, 6], 10),
+        // Inputs most of whose cells few taps read.
+        conv(ConvSpec::new([3, 3]).dilation([8, 6]), [2, 17, 24, 20], 20),
+        conv(ConvSpec::new([3, 3]).dilation([8, 7]).stride([2, 1]).groups(2), [3, 6, 24, 25], 8),
         // Small maps of many channels: several images at a time, several blocks of steps, and a last panel of one vector.
         conv(k3.stride([2, 1]).dilation([1, 2]), [37, 121, 7, 8], 44),
     ]

@@ -147,8 +147,8 @@ vectorized! {
                 let column: [&[T; LANES]; N] = std::array::from_fn(|y| &cells[corner + y * down * width + x * across]);
                 for lane in 0..LANES {
                     let values = f(std::array::from_fn(|y| column[y][lane]));
-                    for (half, value) in half.iter_mut().zip(values) {
-                        half[x][lane] = value;
+                    for (half, value) in half.iter_mut().zip(&values) {
+                        half[x][lane] = *value;
                     }
                 }
             }
@@ -157,8 +157,8 @@ vectorized! {
                 let mut row = [[T::ZERO; LANES]; M];
                 for lane in 0..LANES {
                     let values = f(std::array::from_fn(|x| half[x][lane]));
-                    for (row, value) in row.iter_mut().zip(values) {
-                        row[lane] = value;
+                    for (row, value) in row.iter_mut().zip(&values) {
+                        row[lane] = *value;
                     }
                 }
                 for (x, values) in row.iter().enumerate() {

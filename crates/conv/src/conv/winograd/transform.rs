@@ -32,16 +32,16 @@ pub(super) fn sandwich<T: Float, const I: usize, const O: usize>(
     for j in 0..I {
         for lane in 0..LANES {
             let column = f(std::array::from_fn(|i| x[i][j][lane]));
-            for (half, value) in half.iter_mut().zip(column) {
-                half[j][lane] = value;
+            for (half, value) in half.iter_mut().zip(&column) {
+                half[j][lane] = *value;
             }
         }
     }
     for (y, half) in y.iter_mut().zip(&half) {
         for lane in 0..LANES {
             let row = f(std::array::from_fn(|j| half[j][lane]));
-            for (y, value) in y.iter_mut().zip(row) {
-                y[lane] = value;
+            for (y, value) in y.iter_mut().zip(&row) {
+                y[lane] = *value;
             }
         }
     }

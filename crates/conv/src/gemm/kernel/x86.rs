@@ -63,22 +63,24 @@ pub(super) unsafe fn avx512_interleave(lanes: &[&[f32]], steps: usize, rows: *mu
         // SAFETY: the caller's promises are those of the other.
         return unsafe { avx2_interleave(lanes, steps, rows) };
     }
-    for (k, (block, lanes16)) in
-        (0..steps).step_by(16).flat_map(|k| blocks.iter().enumerate().map(move |b| (k, b)))
-    {
+    let mut k = 0;
+    while k < steps {
         let count = (steps - k).min(16);
         let mask = (0xffff_u32 >> (16 - count)) as u16;
-        // SAFETY: every lane has elements `k..k + count`, and there are as many rows from the row `k` on.
-        unsafe {
-            let mut columns = [_mm512_setzero_ps(); 16];
-            for (column, lane) in columns.iter_mut().zip(lanes16) {
-                *column = _mm512_maskz_loadu_ps(mask, lane.as_ptr().wrapping_add(k));
-            }
-            let place = rows.wrapping_add(k * lanes.len() + 16 * block);
-            for (i, row) in transpose_16(columns).into_iter().take(count).enumerate() {
-                _mm512_storeu_ps(place.wrapping_add(i.wrapping_mul(lanes.len())), row);
+        for (block, lanes16) in blocks.iter().enumerate() {
+            // SAFETY: every lane has elements `k..k + count`, and there are as many rows from the row `k` on.
+            unsafe {
+                let mut columns = [_mm512_setzero_ps(); 16];
+                for (i, column) in columns.iter_mut().enumerate() {
+                    *column = _mm512_maskz_loadu_ps(mask, lanes16[i].as_ptr().wrapping_add(k));
+                }
+                let place = rows.wrapping_add(k * lanes.len() + 16 * block);
+                for (i, row) in transpose_16(columns).iter().enumerate().take(count) {
+                    _mm512_storeu_ps(place.wrapping_add(i.wrapping_mul(lanes.len())), *row);
+                }
             }
         }
+        k += count;
     }
 }
 
