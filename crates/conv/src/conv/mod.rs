@@ -15,7 +15,7 @@
 //! to a half of the products do (`winograd`). [`Algorithm::of`] chooses.
 //!
 //! The gradients are written for the shape that the forward pass had: input cells that no window
-//! covers get a gradient of zero.
+//! covers get a gradient of zero; by Winograd's algorithm, of what rounding leaves of it.
 
 pub(crate) mod compute;
 mod direct;
@@ -138,7 +138,7 @@ impl Operation {
 static WINOGRAD: AtomicBool = AtomicBool::new(true);
 
 /// Whether convolutions of this process may choose Winograd's algorithm, whose rounding error is about three times
-/// that of the plain sum. They may from the start.
+/// that of the plain sum, and seven times for kernels of four to eight taps. They may from the start.
 pub fn allow_winograd(allowed: bool) {
     WINOGRAD.store(allowed, Ordering::Relaxed);
 }

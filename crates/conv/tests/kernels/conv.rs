@@ -163,6 +163,27 @@ fn transposed_geometry_by_matrix_products() {
     }
 }
 
+/// Winograd's staging had no room for the cells that output padding puts behind those that tiles read.
+#[test]
+fn dilated_transposed_geometry_with_output_padding() {
+    let spec = ConvSpec::new([4, 4]).dilation([2, 2]).output_padding([1, 1]);
+    let shape = ConvShape::transposed(&spec, &[2, 30, 11, 8], &[30, 33, 4, 4]).unwrap();
+    check::<f32>(&shape);
+}
+
+/// One task adds up the overlapping squares of an image, and held those of a large map at once, where a wide padding allows no other way.
+#[test]
+fn large_maps_with_wide_paddings_are_not_scattered() {
+    let of_size = |size: usize| {
+        let spec = ConvSpec::new([3, 3]).padding([3, 3]);
+        ConvShape::conv(&spec, &[1, 64, size, size], &[64, 64, 3, 3]).unwrap()
+    };
+    let applies =
+        |size| Algorithm::Winograd.applies::<f32>(Operation::InputGradient, &of_size(size));
+    assert!(!applies(400));
+    assert_eq!(applies(40), Algorithm::Winograd.applies::<f32>(Operation::Forward, &of_size(40)));
+}
+
 /// Sizes on each axis for a random geometry.
 fn axes<const N: usize>(least: usize, most: usize) -> impl Strategy<Value = [usize; N]> {
     prop::collection::vec(least..=most, N).prop_map(|sizes| sizes.try_into().unwrap())
@@ -233,6 +254,11 @@ fn large_shapes() -> Vec<ConvShape> {
         conv(ConvSpec::new([3, 3]), [9, 40, 9, 5], 33),
         conv(ConvSpec::new([3, 3]).dilation([2, 3]), [3, 20, 14, 17], 33),
         conv(ConvSpec::new([3, 2]).padding([3, 2]), [5, 33, 9, 6], 10),
+        // Paddings behind that are wider than the kernel reaches, and narrow ones before.
+        conv(ConvSpec { padding: [[0, 5], [1, 4]], ..ConvSpec::new([3, 3]) }, [4, 11, 1, 5], 68),
+        conv(ConvSpec { padding: [[1, 1], [0, 4]], ..ConvSpec::new([2, 2]) }, [2, 35, 7, 23], 31),
+        // As many taps and channels as leave a row of the weight's gradient half a vector.
+        conv(ConvSpec::new([1, 3]), [1, 25, 9, 9], 33),
         // Inputs most of whose cells few taps read.
         conv(ConvSpec::new([3, 3]).dilation([8, 6]), [2, 17, 24, 20], 20),
         conv(ConvSpec::new([3, 3]).dilation([8, 7]).stride([2, 1]).groups(2), [3, 6, 24, 25], 8),

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 use super::tiles::{Cells, Piece, Place, first_cell};
-use super::transform::{LANES, Sum, sandwich, transform, zeros};
+use super::transform::{Direction, LANES, sandwich, transform, zeros};
 use super::{Grid, panels, point_len};
 use crate::buffer::Buffer;
 use crate::conv::indirect::{TURN, turn};
@@ -70,7 +70,7 @@ pub(super) fn convolve<
     bias: Option<&[T]>,
     output: &mut [T],
 ) where
-    S: Sum<FROM, TAPS, TILE, TO>,
+    S: Direction<FROM, TAPS, TILE, TO>,
 {
     let weights_len = super::weights_len::<T>(&grid, [maps.windows.in_channels, maps.channels]);
     let large = weights_len * size_of::<T>() > CACHED_WEIGHTS;
@@ -80,7 +80,7 @@ pub(super) fn convolve<
     let [images, parts] =
         [(batch * of_image).div_ceil(tiles), (of_image + tiles / 2) / tiles].map(|n| n.max(1));
     // Squares that overlap are added by the same task.
-    let whole = parts == 1 || TO > grid.step;
+    let whole = parts == 1 || S::ADDS;
     let (images, rows) = match whole {
         true => (batch.div_ceil(images.min(batch)), grid.rows),
         false => (1, grid.rows.div_ceil(parts)),
@@ -119,7 +119,7 @@ struct Points<T: Float> {
 impl<S, const FROM: usize, const TAPS: usize, const TILE: usize, const TO: usize>
     Convolution<S, FROM, TAPS, TILE, TO>
 where
-    S: Sum<FROM, TAPS, TILE, TO>,
+    S: Direction<FROM, TAPS, TILE, TO>,
 {
     const POINTS: usize = TILE * TILE;
 
@@ -276,7 +276,7 @@ where
     ) -> Buffer<T> {
         let line = self.maps.size[1];
         let len = (images * lines * line + TURN) * width;
-        let adds = TO > self.grid.step;
+        let adds = S::ADDS;
         let mut pixels =
             if adds { Buffer::filled(len, T::ZERO) } else { Buffer::for_overwrite(len) };
         let Grid { step, dilation, .. } = self.grid;

@@ -48,9 +48,10 @@ impl<T: Float> Cells<T> {
         let (size, step) = (windows.spec.kernel[2], windows.spec.stride[2]);
         let [_, down, across] = windows.spec.dilation;
         let reach = |tiles: usize| (tiles - 1) * step + size;
-        let padded_width = reach(windows.output[2] / across) * across;
         let padded_height = reach(rows.len()) * down;
         let [above, left] = [1, 2].map(|axis| windows.spec.padding[axis][0]);
+        // There may be cells behind those that any tile reads.
+        let padded_width = (reach(windows.output[2] / across) * across).max(left + width);
         let mut values = Buffer::for_overwrite(padded_height * padded_width * LANES);
         // Rows of the map among those with their padding.
         let first = rows.start * step * down;

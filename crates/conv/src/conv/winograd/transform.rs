@@ -67,9 +67,12 @@ pub(super) trait Transform<const STEP: usize, const TAPS: usize, const TILE: usi
 }
 
 /// A sum over channels that is taken at the points: squares of `FROM` cells become those of `TO`.
-pub(super) trait Sum<const FROM: usize, const TAPS: usize, const TILE: usize, const TO: usize>:
+pub(super) trait Direction<const FROM: usize, const TAPS: usize, const TILE: usize, const TO: usize>:
     Copy + Sync
 {
+    /// Whether the squares that are written overlap.
+    const ADDS: bool;
+
     /// Cells at the points.
     fn read<T: Float>(cells: [T; FROM]) -> [T; TILE];
     /// Taps at the points.
@@ -83,8 +86,10 @@ pub(super) trait Sum<const FROM: usize, const TAPS: usize, const TILE: usize, co
 pub(super) struct Forward<F>(pub(super) F);
 
 impl<F: Transform<STEP, TAPS, TILE>, const STEP: usize, const TAPS: usize, const TILE: usize>
-    Sum<TILE, TAPS, TILE, STEP> for Forward<F>
+    Direction<TILE, TAPS, TILE, STEP> for Forward<F>
 {
+    const ADDS: bool = false;
+
     #[inline(always)]
     fn read<T: Float>(cells: [T; TILE]) -> [T; TILE] {
         F::input(cells)
@@ -106,8 +111,10 @@ impl<F: Transform<STEP, TAPS, TILE>, const STEP: usize, const TAPS: usize, const
 pub(super) struct Adjoint<F>(pub(super) F);
 
 impl<F: Transform<STEP, TAPS, TILE>, const STEP: usize, const TAPS: usize, const TILE: usize>
-    Sum<STEP, TAPS, TILE, TILE> for Adjoint<F>
+    Direction<STEP, TAPS, TILE, TILE> for Adjoint<F>
 {
+    const ADDS: bool = true;
+
     #[inline(always)]
     fn read<T: Float>(cells: [T; STEP]) -> [T; TILE] {
         F::gradient(cells)

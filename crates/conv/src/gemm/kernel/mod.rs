@@ -365,14 +365,16 @@ mod tests {
     }
 
     fn check_interleaving<T: Float>(kernel: &Kernel<T>) {
-        for width in [kernel.rows, kernel.columns, 4, 9, 12, 32, 48] {
-            for steps in [1, 7, 8, 9, 16, 23, 64] {
+        for width in [kernel.rows, kernel.columns, 1, 2, 3, 4, 5, 9, 12, 32, 48] {
+            for steps in [1, 7, 8, 9, 10, 14, 16, 23, 64] {
                 let value = |i: usize, k: usize| T::from_f64((100 * i + k) as f64);
                 let lanes: Vec<Vec<T>> =
                     (0..width).map(|i| (0..steps).map(|k| value(i, k)).collect()).collect();
                 let lanes: Vec<&[T]> = lanes.iter().map(|lane| &lane[..]).collect();
-                let mut panel = vec![T::NAN; width * steps];
-                kernel.interleave(&lanes, &mut panel);
+                let mut panel = vec![T::NAN; width * steps + 8];
+                let (panel, behind) = panel.split_at_mut(width * steps);
+                kernel.interleave(&lanes, panel);
+                assert!(behind.iter().all(|x| x.is_nan()), "{} {width} {steps}", kernel.name);
                 for (at, &got) in panel.iter().enumerate() {
                     assert_eq!(
                         got,

@@ -24,9 +24,9 @@ pub(super) unsafe fn avx2_interleave(lanes: &[&[f32]], steps: usize, rows: *mut 
         let mut k = 0;
         // A store writes eight lanes, or four. Where there are others, it runs over into the next row, which is
         // written later; so that there is one, the last steps are left to the loop below, and so are the last
-        // lanes of rows that begin with other blocks.
+        // lanes of rows that begin with other blocks, and rows of less than half as many lanes.
         let whole = matches!(lanes.len(), 4 | 8);
-        while (k + 8 <= steps && whole) || (k + 8 < steps && block == 0) {
+        while (k + 8 <= steps && whole) || (k + 8 < steps && block == 0 && width >= 4) {
             // SAFETY: every lane has elements `k..k + 8`; a missing one stands for the first. Row `k + 7`
             // is followed by another, or has just the lanes that are stored.
             unsafe {
