@@ -85,9 +85,11 @@ fn the_curve_of_a_real_network_falls_and_rises() {
     assert!((curve.rates[50] / 1e-3 - 1.0).abs() < 1e-9);
     // ln 10 while nothing is learnt; document 3 trains with 1e-2 or 1e-3.
     assert!((curve.losses[5] - 10f64.ln()).abs() < 0.05, "{curve:?}");
-    // How far it rises where nothing is learnt any more is a matter of rounding.
+    // How far it rises where nothing is learnt any more is a matter of rounding: of the last loss, smoothed over fifty steps, the twenty since the
+    // least make a third, and only spikes among them lift it all the way. Halfway back to guessing, they have been no better than that.
     let least = curve.losses.iter().copied().fold(f64::INFINITY, f64::min);
-    assert!(least < 2.0 && *curve.losses.last().unwrap() > 2.3, "{curve:?}");
+    let halfway = f64::midpoint(least, 10f64.ln());
+    assert!(least < 2.0 && *curve.losses.last().unwrap() > halfway, "{curve:?}");
     // The steepest slope may stand behind a spike, where nothing is learnt any more.
     let valley = curve.valley().unwrap();
     assert!((1e-4..=1e-1).contains(&valley), "{valley}: {curve:?}");
