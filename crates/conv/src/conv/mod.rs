@@ -31,6 +31,7 @@ use rayon::prelude::*;
 
 use crate::buffer::Buffer;
 use crate::element::Float;
+use crate::gemm::{MatrixMut, Tile};
 use crate::geometry::ConvShape;
 pub use scratch::scratch;
 
@@ -263,6 +264,21 @@ fn flip<T: Float>(flipped: &ConvShape, weight: &[T]) -> Buffer<T> {
         }
     });
     result
+}
+
+/// Cuts the planes of each image, or of each of its groups, `[channels, pixels]`, into tiles of so many rows and columns; each with the number of
+/// its image or group.
+fn tiles_of<T>(
+    output: &mut [T],
+    [channels, pixels]: [usize; 2],
+    tile: [usize; 2],
+) -> Vec<(usize, Tile<'_, T>)> {
+    let planes = output.chunks_exact_mut(channels * pixels).enumerate();
+    let tiles = planes.flat_map(|(number, planes)| {
+        let tiles = MatrixMut::row_major(planes, [channels, pixels]).tiles(tile);
+        tiles.map(move |tile| (number, tile))
+    });
+    tiles.collect()
 }
 
 /// How many of `items` are summed in a chunk, and how many chunks that makes, at most `most`.

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Operation, TASKS, flip, padded};
+use super::{Operation, TASKS, flip, padded, tiles_of};
 use crate::buffer::Buffer;
 use crate::element::Float;
 use crate::gemm::kernel::{Offsets, Place, Rows};
@@ -91,14 +91,7 @@ pub(super) fn forward<T: Float>(
     let most = (STAGED_BYTES * rows / (cells * size_of::<T>())).clamp(1, rows);
     let wanted = TASKS.div_ceil(shape.batch * groups);
     let band = rows.div_ceil(rows.div_ceil(most).max(wanted.min(rows)));
-    let tasks: Vec<_> = output
-        .chunks_exact_mut(outputs * rows * width)
-        .enumerate()
-        .flat_map(|(index, output)| {
-            let output = MatrixMut::row_major(output, [outputs, rows * width]);
-            output.tiles([outputs, band * width]).map(move |tile| (index, tile))
-        })
-        .collect();
+    let tasks = tiles_of(output, [outputs, rows * width], [outputs, band * width]);
     tasks.into_par_iter().for_each(|(index, Tile { columns, mut matrix, .. })| {
         let group = index % groups;
         let planes = &input[index * cells..][..cells];

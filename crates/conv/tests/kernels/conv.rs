@@ -400,7 +400,18 @@ fn few_outputs_do_not_pay_for_transforming_the_weights() {
     let any = ConvShape::conv(&spec, &[1, 1, 9, 9], &[1, 1, 3, 3]).unwrap();
     if Algorithm::Winograd.applies::<f32>(Operation::Forward, &any) {
         assert_eq!(chosen(64), Algorithm::Winograd);
+        // Two images take three quarters; a fit without few images overrated the weights, and chose otherwise.
+        assert_eq!(chosen(2), Algorithm::Winograd);
     }
+}
+
+/// The flipped kernel's convolution has four tiles where a map of 5x5 cells becomes 3x3, and the adjoint one, as the convolution has.
+#[test]
+fn inputs_without_padding_have_gradients_as_cheap_as_outputs() {
+    let shape = ConvShape::conv(&ConvSpec::new([3, 3]), &[128, 64, 5, 5], &[64, 64, 3, 3]).unwrap();
+    let [forward, backward] = [Operation::Forward, Operation::InputGradient]
+        .map(|operation| Algorithm::costs::<f32>(operation, &shape)[3]);
+    assert_eq!(forward, backward);
 }
 
 /// Winograd's tiles had a phase for each step of a dilation, also of a single tap, which has no other to be apart from: a layer was

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Operation, flip};
+use super::{Operation, flip, tiles_of};
 use crate::element::Float;
 use crate::gemm::{MatrixMut, cuts};
 use crate::geometry::ConvShape;
@@ -165,14 +165,7 @@ pub(super) fn forward<T: Float>(
     let staged = inputs.min(STAGED_CHANNELS) * direct.input * size_of::<T>();
     let bands = staged.div_ceil(STAGED_BYTES).min(depth * height);
     let rows = (depth * height).div_ceil(bands.max(1));
-    let tasks: Vec<_> = output
-        .chunks_exact_mut(outputs * direct.output)
-        .enumerate()
-        .flat_map(|(group, output)| {
-            let output = MatrixMut::row_major(output, [outputs, direct.output]);
-            output.tiles([TOGETHER, rows * width]).map(move |tile| (group, tile))
-        })
-        .collect();
+    let tasks = tiles_of(output, [outputs, direct.output], [TOGETHER, rows * width]);
     tasks.into_par_iter().for_each(|(group, mut tile)| {
         let first = group * outputs + tile.rows.start;
         let bias_of =

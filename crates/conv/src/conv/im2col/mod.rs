@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Operation, TASKS, is_sparse, padded};
+use super::{Operation, TASKS, is_sparse, padded, tiles_of};
 use crate::element::Float;
-use crate::gemm::{Matrix, MatrixMut, Packed, Tile, Update, even, multiply};
+use crate::gemm::{Matrix, Packed, Tile, Update, even, multiply};
 use crate::geometry::ConvShape;
 use crate::unfold::{Patches, Windows};
 pub(super) use input_gradient::{convolve_flipped, input_gradient};
@@ -160,14 +160,8 @@ fn convolve<T: Float>(
 ) {
     let kernel = T::kernel();
     let tile = even(group.output, TILE, kernel.columns);
-    let tasks: Vec<_> = output
-        .chunks_exact_mut(group.out_channels * group.output)
-        .enumerate()
-        .flat_map(|(index, output)| {
-            let output = MatrixMut::row_major(output, [group.out_channels, group.output]);
-            output.tiles([group.out_channels, tile]).map(move |tile| (index, tile))
-        })
-        .collect();
+    let channels = group.out_channels;
+    let tasks = tiles_of(output, [channels, group.output], [channels, tile]);
     tasks.into_par_iter().for_each(|(index, Tile { rows, columns, matrix: mut output })| {
         let mut update = Update::Overwrite;
         if let Some(bias) = bias {

@@ -10,9 +10,10 @@ use rayon::prelude::*;
 
 use super::{Cuts, LARGEST_WIDTH, Plan, TURN, panels, turn};
 use crate::buffer::Buffer;
+use crate::conv::tiles_of;
 use crate::element::Float;
 use crate::gemm::kernel::{Columns, Gathered, Offsets};
-use crate::gemm::{MatrixMut, Tile, cuts};
+use crate::gemm::{Tile, cuts};
 use crate::unfold::Staged;
 
 /// Steps of the sum whose panel stays in the second-level cache.
@@ -88,14 +89,7 @@ pub(super) fn convolve<T: Float>(
     let rows = depth * height;
     let parts: Vec<_> = plan.phases().map(|phases| Part::new(plan, phases, weight)).collect();
     let cut = Cuts::new::<T>(&plan.windows, [rows, width]);
-    let mut tiles: Vec<_> = output
-        .chunks_exact_mut(outputs * rows * width)
-        .enumerate()
-        .flat_map(|(index, output)| {
-            let output = MatrixMut::row_major(output, [outputs, rows * width]);
-            output.tiles([outputs, cut.rows * width]).map(move |tile| (index, tile))
-        })
-        .collect();
+    let mut tiles = tiles_of(output, [outputs, rows * width], [outputs, cut.rows * width]);
     tiles.par_chunks_mut(cut.images).for_each(|tiles| {
         let group = tiles[0].0 % groups;
         let bias = bias.map(|bias| &bias[group * outputs..][..outputs]);

@@ -9,6 +9,7 @@ use super::transform::{Direction, LANES, sandwich, transform, zeros};
 use super::{Grid, panels, point_len};
 use crate::buffer::Buffer;
 use crate::conv::indirect::{TURN, turn};
+use crate::conv::tiles_of;
 use crate::element::Float;
 use crate::gemm::kernel::{Columns, Gathered, Offsets};
 use crate::gemm::{MatrixMut, Tile, cuts};
@@ -91,14 +92,7 @@ pub(super) fn convolve<
     let this = Convolution::<S, FROM, TAPS, TILE, TO> { by: PhantomData, grid, maps, rows };
 
     let weights = this.weights(weights, weights_len);
-    let mut tiles: Vec<_> = output
-        .chunks_exact_mut(channels * height * width)
-        .enumerate()
-        .flat_map(|(image, output)| {
-            let output = MatrixMut::row_major(output, [channels, height * width]);
-            output.tiles([channels, lines * width]).map(move |tile| (image, tile))
-        })
-        .collect();
+    let mut tiles = tiles_of(output, [channels, height * width], [channels, lines * width]);
     tiles.par_chunks_mut(images).for_each(|tiles| this.task(input, &weights, bias, tiles));
 }
 

@@ -65,19 +65,16 @@ pub(super) fn applies<T: Float>(operation: Operation, shape: &ConvShape) -> bool
 /// The most tiles of an image that one task adds up.
 const ADJOINT_TILES: usize = 196;
 
-/// What a product costs, forward and for the weight gradient, of those of the plain sum.
-const PRODUCT: [f64; 2] = [1.05, 1.1];
-
-/// What transforming costs for each point and channel, in products.
-const TRANSFORM: [f64; 2] = [20.0, 15.0];
+/// What transforming costs for each point and channel, in products: forward, and for the weight gradient.
+const TRANSFORM: [f64; 2] = [17.0, 12.0];
 
 /// What transforming the weights of a pair of channels and a block of taps, or their gradient, costs once a call, in products.
-const WEIGHTS: [f64; 2] = [2400.0, 3000.0];
+const WEIGHTS: [f64; 2] = [1250.0, 1550.0];
 
 /// What this costs, as a share of the plain algorithm: the products that are left, counting lanes that no channel fills; the transforms
 /// of the tiles, which spread over the channels on the other side and over the taps; and that of the weights, which spreads over all
-/// outputs. Tiles reach beyond the output, and blocks of taps read more of them. The numbers were fitted to the times of layers of 3 to
-/// 512 channels, 3 to 112 cells and kernels of 3 to 9 on a Zen 4.
+/// outputs. Tiles reach beyond the output, and blocks of taps read more of them. The numbers were fitted to the times of 40 layers, of 3 to
+/// 1024 channels, 3 to 112 cells, kernels of 3 to 9 and 1 to 128 images, on a Zen 4, in the unit in which the other estimates come out.
 pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     if operation != Operation::InputGradient {
         return cost_of::<T>(operation, shape);
@@ -128,11 +125,8 @@ fn cost_of<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     let products = multiplied * grid.weight_points() as f64 / (outputs * taps);
     let transforms = points * (read / out_channels + tiles / inputs) / taps;
     let blocks = grid.offsets().count() as f64;
-    let [product, transform, weights] =
-        [PRODUCT, TRANSFORM, WEIGHTS].map(|numbers| numbers[usize::from(backward)]);
-    product * products
-        + transform * transforms
-        + weights * blocks / (shape.batch as f64 * outputs * taps)
+    let [transform, weights] = [TRANSFORM, WEIGHTS].map(|numbers| numbers[usize::from(backward)]);
+    products + transform * transforms + weights * blocks / (shape.batch as f64 * outputs * taps)
 }
 
 /// Does something by the transform of a grid.

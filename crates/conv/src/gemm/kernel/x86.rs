@@ -2,7 +2,7 @@
 //!
 //! AVX2: 6 rows of two vectors fill 12 of 16 registers; two more hold a row of `B`, one a broadcast value of `A`. AVX-512:
 //! 8 rows, which most numbers of channels are multiples of, of one vector or of two.
-//! The kernels that gather (`gather.rs`) have tiles of 6 and 14 columns.
+//! The kernels that gather (`gather.rs`) have tiles of 6 and 14 columns, and halves of these.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
