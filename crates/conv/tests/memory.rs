@@ -46,5 +46,28 @@ mod steady_state {
         assert_eq!(stats().system_allocations, again + 2, "one of each size class");
         drop(Buffer::<f32>::for_overwrite(0));
         assert_eq!(stats().system_allocations, again + 2, "nothing for nothing");
+        what_a_thread_keeps_is_not_lost();
+    }
+
+    /// A few small blocks stay with the thread that gave them back; others are for all.
+    fn what_a_thread_keeps_is_not_lost() {
+        let elsewhere = |count: usize, len: usize| {
+            let work =
+                move || drop((0..count).map(|_| Buffer::filled(len, 1.0f32)).collect::<Vec<_>>());
+            std::thread::spawn(work).join().unwrap();
+        };
+        trim();
+        elsewhere(1, 5000);
+        let one = stats();
+        drop(Buffer::filled(5000, 1.0f32));
+        assert_eq!(stats().system_allocations, one.system_allocations + 1, "it was not near");
+        trim();
+        assert_eq!(stats().cached, 0, "near blocks are given back, too");
+        for (count, len) in [(100, 5000), (1, 1 << 20)] {
+            elsewhere(count, len);
+            let many = stats();
+            drop(Buffer::filled(len, 1.0f32));
+            assert_eq!(stats(), many);
+        }
     }
 }

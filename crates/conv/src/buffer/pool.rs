@@ -4,10 +4,14 @@
 //! tenth on average and a quarter at most. Each class has a stack of free blocks under its own lock, so
 //! threads meet only when they want the same size at the same moment.
 //!
-//! A class never caches more blocks than were in use together, so the cache is bounded by what the
+//! What a thread gave back last is still in the cache of its core, and would come to another thread from afar. So a few small
+//! blocks stay near the thread that had them, and go on to the free lists when others follow.
+//!
+//! Apart from these, a class never caches more blocks than were in use together, so the cache is bounded by what the
 //! program itself needed of each size. [`trim`] gives all of it back.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::collections::VecDeque;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +23,22 @@ const SMALLEST_OCTAVE: usize = 8;
 const CLASSES_PER_OCTAVE: usize = 4;
 const CLASSES: usize = (usize::BITS as usize - SMALLEST_OCTAVE) * CLASSES_PER_OCTAVE;
 
+/// Blocks that stay near a thread.
+const NEAR: usize = 16;
+/// Bytes of the largest block that does: a core's own cache is about as large.
+const LARGEST_NEAR: usize = 1 << 20;
+/// How many threads have a list of their own. Where there are more, some share one.
+const LISTS: usize = 64;
+
 static FREE: [Mutex<Vec<Free>>; CLASSES] = [const { Mutex::new(Vec::new()) }; CLASSES];
+/// For each thread its blocks with their classes, the last behind.
+static NEAR_FREE: [Mutex<VecDeque<(usize, Free)>>; LISTS] =
+    [const { Mutex::new(VecDeque::new()) }; LISTS];
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static LIST: usize = THREADS.fetch_add(1, Ordering::Relaxed) % LISTS;
+}
+
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 static CACHED: AtomicUsize = AtomicUsize::new(0);
 static HIGH_WATER: AtomicUsize = AtomicUsize::new(0);
@@ -67,6 +86,11 @@ pub fn rounded(bytes: usize) -> usize {
 
 /// Returns all cached memory to the system.
 pub fn trim() {
+    for list in &NEAR_FREE {
+        for (class, block) in std::mem::take(&mut *lock(list)) {
+            lock(&FREE[class]).push(block);
+        }
+    }
     for (class, list) in FREE.iter().enumerate() {
         for Free(pointer) in std::mem::take(&mut *lock(list)) {
             CACHED.fetch_sub(class_size(class), Ordering::Relaxed);
@@ -75,6 +99,36 @@ pub fn trim() {
             unsafe { dealloc(pointer.as_ptr(), layout(class)) };
         }
     }
+}
+
+/// A free block of a class, if there is one: rather one that this thread gave back.
+fn take(class: usize) -> Option<Free> {
+    let mut near = lock(near());
+    let last = near.iter().rposition(|&(other, _)| other == class);
+    if let Some((_, block)) = last.and_then(|last| near.remove(last)) {
+        return Some(block);
+    }
+    drop(near);
+    lock(&FREE[class]).pop()
+}
+
+/// Keeps a block of a class for whoever wants one.
+fn keep(class: usize, block: Free) {
+    if class_size(class) > LARGEST_NEAR {
+        return lock(&FREE[class]).push(block);
+    }
+    let mut near = lock(near());
+    near.push_back((class, block));
+    let oldest = if near.len() > NEAR { near.pop_front() } else { None };
+    drop(near);
+    if let Some((class, block)) = oldest {
+        lock(&FREE[class]).push(block);
+    }
+}
+
+/// The list of this thread. One that is ending may share another's.
+fn near() -> &'static Mutex<VecDeque<(usize, Free)>> {
+    &NEAR_FREE[LIST.try_with(|&list| list).unwrap_or(0)]
 }
 
 /// A block that nobody owns but the list that it is in.
@@ -103,8 +157,7 @@ impl Block {
             return Some(Self { pointer: empty(), class: None });
         }
         let class = class_of(bytes)?;
-        let cached = lock(&FREE[class]).pop();
-        let pointer = match cached {
+        let pointer = match take(class) {
             Some(Free(pointer)) => {
                 CACHED.fetch_sub(class_size(class), Ordering::Relaxed);
                 pointer
@@ -129,7 +182,7 @@ impl Drop for Block {
         if let Some(class) = self.class {
             IN_USE.fetch_sub(class_size(class), Ordering::Relaxed);
             CACHED.fetch_add(class_size(class), Ordering::Relaxed);
-            lock(&FREE[class]).push(Free(self.pointer));
+            keep(class, Free(self.pointer));
         }
     }
 }
@@ -176,7 +229,7 @@ fn empty() -> NonNull<u8> {
 
 /// Locks a free list. A list is consistent between any two statements, so a panic elsewhere while it
 /// was held does no harm.
-fn lock(list: &Mutex<Vec<Free>>) -> MutexGuard<'_, Vec<Free>> {
+fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
