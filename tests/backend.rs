@@ -206,6 +206,33 @@ fn max_pooling_with_a_relu() {
     }
 }
 
+/// Channels of both signs and of none, behind which windows are pooled that are halves and that are not.
+#[test]
+fn max_pooling_of_what_is_normalised() {
+    for spec in [PoolSpec::new([2, 2]), PoolSpec::new([1, 2]).ceil_mode(true)] {
+        compare!(|i| {
+            let AxisShape { outer, axis, inner } = i.shape;
+            let sizes = [outer, axis, 3, inner + 1];
+            let shape = PoolShape::sliding(&spec, &sizes).unwrap();
+            let [x, grad] = [("x", shape.input_len()), ("g", shape.output_len())]
+                .map(|(name, len)| i.stored(name, len));
+            let [center, scale, shift] =
+                ["center", "scale", "shift"].map(|name| i.stored(name, axis));
+            let seen = AxisShape::new(&sizes, 1);
+            let norm = ChannelAffine {
+                shape: seen,
+                center: &center,
+                scale: &scale,
+                shift: &shift,
+                relu: false,
+            };
+            let (y, indices) = i.kernels.extreme_pool(&shape, &x, &scale)?;
+            let onto = i.kernels.max_pool_gradient_onto(&shape, (&grad, &indices), (&norm, &x))?;
+            Ok(vec![y, onto])
+        });
+    }
+}
+
 #[test]
 fn accumulate() {
     compare!(|i| {

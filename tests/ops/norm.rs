@@ -1,14 +1,14 @@
 //! Normalisation.
 
-use striate::tensor::Tensor;
 use striate::tensor::ops::{Moments, Normalization};
+use striate::tensor::{PoolSpec, Tensor};
 
 use crate::registry::{Entry, any, case, constant, entry, zeros};
 
 const EPS: f64 = 1e-3;
 
 pub fn entries() -> Vec<Entry> {
-    vec![batch_norm(), batch_norm_relu(), group_norm(), layer_norm()]
+    vec![batch_norm(), batch_norm_relu(), batch_norm_relu_max_pool(), group_norm(), layer_norm()]
 }
 
 fn batch_norm() -> Entry {
@@ -74,6 +74,62 @@ fn batch_norm_relu() -> Entry {
     .refuses(
         |d| zeros([5], d).batch_norm_relu(None, Normalization::Batch, EPS),
         "batch_norm: expected [batch, channels, ..], got [5]",
+    )
+}
+
+fn batch_norm_relu_max_pool() -> Entry {
+    entry(
+        "batch_norm_relu_max_pool",
+        [
+            case!(
+                "batch_norm_relu_max_pool training",
+                [any([3, 3, 4, 6]), any([3]), any([3])],
+                |x| {
+                    let (affine, spec) = (Some([&x[1], &x[2]]), PoolSpec::new([2, 2]));
+                    Ok(x[0].batch_norm_relu_max_pool(affine, Normalization::Batch, EPS, &spec)?.0)
+                }
+            ),
+            case!("batch_norm_relu_max_pool of an odd map", [any([2, 2, 5, 7])], |x| {
+                let spec = PoolSpec::new([2, 2]);
+                Ok(x[0].batch_norm_relu_max_pool(None, Normalization::Batch, EPS, &spec)?.0)
+            }),
+            case!(
+                "batch_norm_relu_max_pool overlapping",
+                [any([2, 3, 9]), any([3]), any([3])],
+                |x| {
+                    let spec = PoolSpec::new([3]).stride([2]).padding([1]);
+                    let affine = Some([&x[1], &x[2]]);
+                    Ok(x[0].batch_norm_relu_max_pool(affine, Normalization::Batch, EPS, &spec)?.0)
+                }
+            ),
+            case!(
+                "batch_norm_relu_max_pool evaluation",
+                [any([2, 2, 4, 8]), any([2]), any([2])],
+                |x| {
+                    let moments = Moments {
+                        mean: constant(&x[0], [2], &[0.25, -0.5])?,
+                        variance: constant(&x[0], [2], &[0.75, 2.0])?,
+                    };
+                    let (fixed, spec) = (Normalization::Fixed(&moments), PoolSpec::new([2, 2]));
+                    let affine = Some([&x[1], &x[2]]);
+                    Ok(x[0].batch_norm_relu_max_pool(affine, fixed, EPS, &spec)?.0)
+                }
+            ),
+        ],
+    )
+    .refuses(
+        |d| {
+            let spec = PoolSpec::new([2]);
+            zeros([5], d).batch_norm_relu_max_pool(None, Normalization::Batch, EPS, &spec)
+        },
+        "batch_norm: expected [batch, channels, ..], got [5]",
+    )
+    .refuses(
+        |d| {
+            let spec = PoolSpec::new([4, 4]);
+            zeros([2, 3, 3, 3], d).batch_norm_relu_max_pool(None, Normalization::Batch, EPS, &spec)
+        },
+        "max_pool2d: ",
     )
 }
 

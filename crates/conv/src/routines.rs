@@ -13,8 +13,11 @@ use crate::{pool, unfold};
 /// Of algorithm, shape, two operands, bias and result.
 type Forward<T> = fn(Algorithm, &ConvShape, [&[T]; 2], Option<&[T]>, &mut [T]);
 
-/// Of shape, input, outputs with their indices, and whether a ReLU follows.
-type MaxForward<T> = fn(&PoolShape, &[T], (&mut [T], &mut [i64]), bool);
+/// Of shape, input, outputs with their indices, and which cells they are.
+type MaxForward<T> = fn(&PoolShape, &[T], (&mut [T], &mut [i64]), pool::max::Choice<'_, T>);
+
+/// Of shape, gradients with their indices, what they are added to, and their sums.
+type MaxBackward<T> = fn(&PoolShape, (&[T], &[i64]), Option<pool::Onto<'_, T>>, &mut [T]);
 
 /// The functions of one element type, under the names of the public ones that call them.
 pub struct Routines<T: Float> {
@@ -24,7 +27,7 @@ pub struct Routines<T: Float> {
     pub(crate) unfold: fn(&ConvShape, &[T], &mut [T]),
     pub(crate) fold: fn(&ConvShape, &[T], &mut [T]),
     pub(crate) max_forward: MaxForward<T>,
-    pub(crate) max_backward: fn(&PoolShape, &[T], &[i64], &mut [T]),
+    pub(crate) max_backward: MaxBackward<T>,
     pub(crate) average_forward: fn(&PoolShape, &[T], &mut [T]),
     pub(crate) average_backward: fn(&PoolShape, &[T], &mut [T]),
     pub(crate) gemm: fn(Matrix<'_, T>, Matrix<'_, T>, Update, &mut [T]),

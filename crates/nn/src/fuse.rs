@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | ReLU, max pooling | max pooling, ReLU: the same numbers, in one sweep, forward and backward ([`Module::compute_relu`]) |
 //! | batch norm, ReLU | one sweep, forward and backward |
+//! | batch norm, ReLU, max pooling over two axes | pooling, batch norm, ReLU: the same numbers, and only those that pooling leaves are normalised |
 //! | convolution or linear layer, ReLU | one kernel where the device has it, which a card does |
 //!
 //! A convolution whose ReLU stands before a pooling keeps to the first row.
@@ -30,7 +31,7 @@ pub(crate) fn run<T: Float>(
             [relu, pool, after @ ..]
                 if pass.is_fused() && relu.is_relu() && pool.commutes_with_relu() =>
             {
-                (with_relu([&**pool, &**relu], &module.forward(&x, pass)?, pass)?, after)
+                (with_relu_and_pool([&**module, &**relu, &**pool], &x, pass)?, after)
             }
             [relu, after @ ..] if pass.is_fused() && relu.is_relu() => {
                 (with_relu([&**module, &**relu], &x, pass)?, after)
@@ -39,6 +40,19 @@ pub(crate) fn run<T: Float>(
         };
     }
     Ok(x)
+}
+
+/// The output of a module, a ReLU and a pooling that commutes with it, in as few sweeps as they have a way to.
+fn with_relu_and_pool<T: Float>(
+    [module, relu, pool]: [&dyn Module<T>; 3],
+    x: &Tensor<T>,
+    pass: &Pass<T>,
+) -> Result<Tensor<T>> {
+    let windows = pool.max_pool2d();
+    match windows.and_then(|windows| module.compute_relu_max_pool2d(x, &windows, pass)) {
+        Some(y) => y.at(module.path()),
+        None => with_relu([pool, relu], &module.forward(x, pass)?, pass),
+    }
 }
 
 /// The output of a module and a ReLU, in one sweep if the module has a way to.

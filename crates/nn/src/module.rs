@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::{self, Write};
 
-use striate_tensor::{Error, ErrorContext, Float, Result, Tensor};
+use striate_tensor::{Error, ErrorContext, Float, PoolSpec, Result, Tensor};
 
 use crate::{FieldTrace, Parameter, Pass, RunningValue, Visit};
 
@@ -72,6 +72,22 @@ pub trait Module<T: Float = f32>: Send + Sync {
     /// ReLU before it together with it.
     fn commutes_with_relu(&self) -> bool {
         false
+    }
+
+    /// The windows, if it is max pooling over two axes and nothing else.
+    fn max_pool2d(&self) -> Option<PoolSpec<2>> {
+        None
+    }
+
+    /// The maxima over `windows` of `max(y, 0)` of its output `y` in the sweeps that compute it, if it has a way to. A container
+    /// asks, if `pass` [is fused](Pass::is_fused) and a ReLU and such a pooling follow.
+    fn compute_relu_max_pool2d(
+        &self,
+        _: &Tensor<T>,
+        _windows: &PoolSpec<2>,
+        _: &Pass<T>,
+    ) -> Option<Result<Tensor<T>>> {
+        None
     }
 
     /// Its settings, as the tree prints them.

@@ -215,8 +215,10 @@ fn residual_adds_its_shortcut() -> Result<()> {
 
 /// Layers that a container computes together.
 fn fusible(init: &Init) -> Result<Sequential> {
+    // A bias before batch norm would have no gradient but rounding's.
+    let conv = |at: &Init| Conv2d::new(at, 2, 8, ConvSpec::new([3, 3]).padding([1, 1]));
     Sequential::new(init)
-        .then(|at| Conv2d::new(at, 2, 8, ConvSpec::new([3, 3]).padding([1, 1])))?
+        .then(|at| Ok(conv(at)?.without_bias()))?
         .then(|at| BatchNorm2d::new(at, 8))?
         .then(|at| Ok(Activation::relu(at)))?
         .then(|at| Conv2d::new(at, 8, 9, ConvSpec::new([5, 5]).padding([2, 2])))?

@@ -35,12 +35,15 @@ pub(crate) fn average<T: Float>(shape: &PoolShape, input: &[T], output: &mut [T]
     }
     let (grid, divisor) = (Grid::of(shape), Divisor::of(shape));
     let (inputs, outputs) = (input.len() / shape.planes, output.len() / shape.planes);
-    let halving = Halving::of(shape);
+    if let Some(halving) = Halving::of(shape) {
+        let [inputs, outputs] = [inputs, outputs].map(|cells| cells * halving.planes());
+        return output
+            .par_chunks_mut(outputs)
+            .zip(input.par_chunks(inputs))
+            .for_each(|(output, input)| mean(&halving, divisor.of_four(), input, output));
+    }
     output.par_chunks_exact_mut(outputs).zip(input.par_chunks_exact(inputs)).for_each(
         |(output, input)| {
-            if let Some(halving) = &halving {
-                return mean(halving, divisor.of_four(), input, output);
-            }
             let mut output = output.iter_mut();
             grid.for_each_window(|window| {
                 // A window may be a whole map: f32 would lose the last of its cells.
@@ -71,12 +74,16 @@ pub(crate) fn share<T: Float>(shape: &PoolShape, grad_output: &[T], grad_input: 
     }
     let (grid, divisor) = (Grid::of(shape), Divisor::of(shape));
     let (inputs, outputs) = (grad_input.len() / shape.planes, grad_output.len() / shape.planes);
-    let halving = Halving::of(shape);
+    if let Some(halving) = Halving::of(shape) {
+        let [inputs, outputs] = [inputs, outputs].map(|cells| cells * halving.planes());
+        return grad_input.par_chunks_mut(inputs).zip(grad_output.par_chunks(outputs)).for_each(
+            |(grad_input, grad_output)| {
+                spread(&halving, divisor.of_four(), grad_output, grad_input)
+            },
+        );
+    }
     grad_input.par_chunks_exact_mut(inputs).zip(grad_output.par_chunks_exact(outputs)).for_each(
         |(grad_input, grad_output)| {
-            if let Some(halving) = &halving {
-                return spread(halving, divisor.of_four(), grad_output, grad_input);
-            }
             grad_input.fill(T::ZERO);
             let mut grad_output = grad_output.iter();
             grid.for_each_window(|window| {

@@ -10,7 +10,9 @@ pub(crate) mod max;
 
 use crate::geometry::{Cells, PoolShape};
 pub use average::{average_backward, average_forward};
-pub use max::{NOWHERE, max_backward, max_forward, max_relu_forward};
+pub use max::{
+    NOWHERE, Onto, extreme_forward, max_backward, max_backward_onto, max_forward, max_relu_forward,
+};
 
 /// The windows of a plane.
 struct Grid {

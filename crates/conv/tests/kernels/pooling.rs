@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use striate_conv::pool::{
-    NOWHERE, average_backward, average_forward, max_backward, max_forward, max_relu_forward,
+    NOWHERE, Onto, average_backward, average_forward, extreme_forward, max_backward,
+    max_backward_onto, max_forward, max_relu_forward,
 };
 use striate_conv::{PoolShape, PoolSpec, Windows};
 
@@ -90,6 +91,8 @@ fn check(shape: &PoolShape) {
     }
     assert_eq!(dx, expected_dx, "max and ReLU, {shape:?}");
 
+    check_extremes(shape, [&x, &dy], &windows);
+
     average_forward(shape, &x, &mut y);
     average_backward(shape, &dy, &mut dx);
     let mut expected_dx = vec![0.0; x.len()];
@@ -103,6 +106,33 @@ fn check(shape: &PoolShape) {
     // Adjoint up to the rounding of the divisions.
     let size = dy.len() as f64 * 16.0;
     assert!((dot(&dy, &y) - dot(&dx, &x)).abs() <= 8.0 * f64::EPSILON * size, "{shape:?}");
+}
+
+/// The largest or smallest cells by the sign of a channel's number, and their gradient added to a line of the input.
+fn check_extremes(shape: &PoolShape, [x, dy]: [&[f64]; 2], windows: &[(Vec<usize>, usize)]) {
+    let channels = if shape.planes.is_multiple_of(3) { 3 } else { shape.planes };
+    let [center, scale, shift] = [3, 4, 5].map(|salt| integers::<f64>(channels, salt));
+    let plane = volume(shape.input);
+    let channel = |cell: usize| cell / plane % channels;
+    let (mut y, mut indices) = (vec![f64::NAN; dy.len()], vec![-1; dy.len()]);
+    extreme_forward(shape, x, &scale, &mut y, &mut indices);
+    let onto = Onto { input: x, center: &center, scale: &scale, shift: &shift };
+    let mut dx = vec![f64::NAN; x.len()];
+    max_backward_onto(shape, dy, &indices, onto, &mut dx);
+    let line = |(cell, x): (usize, &f64)| {
+        let channel = channel(cell);
+        scale[channel] * (x - center[channel]) + shift[channel]
+    };
+    let mut expected_dx: Vec<f64> = x.iter().enumerate().map(line).collect();
+    for (o, (covered, _)) in windows.iter().enumerate() {
+        let sign = if scale[channel(covered[0])] < 0.0 { -1.0 } else { 1.0 };
+        let largest = covered.iter().map(|&c| sign * x[c]).fold(f64::NEG_INFINITY, f64::max);
+        let first = *covered.iter().find(|&&c| sign * x[c] == largest).unwrap();
+        let expected = (sign * largest, (first % plane) as i64);
+        assert_eq!((y[o], indices[o]), expected, "extreme at {o}, {shape:?}");
+        expected_dx[first] += dy[o];
+    }
+    assert_eq!(dx, expected_dx, "onto a line, {shape:?}");
 }
 
 /// PyTorch's rule for the output size, by trying where windows may start.
@@ -156,6 +186,14 @@ fn every_small_adaptive_geometry() {
         check(&PoolShape::adaptive([output], &[2, 2, input]).unwrap());
     }
     check(&PoolShape::adaptive([3, 1, 4], &[2, 2, 5, 6, 7]).unwrap());
+}
+
+/// Planes are halved some together: the last may be fewer, and a plane may be too large for company.
+#[test]
+fn halving_of_many_planes() {
+    for sizes in [[5, 3, 20, 22], [11, 7, 9, 11], [2, 3, 65, 70], [3, 5, 2, 2]] {
+        check(&PoolShape::sliding(&PoolSpec::new([2, 2]), &sizes).unwrap());
+    }
 }
 
 #[test]
@@ -247,12 +285,14 @@ fn the_same_bits_on_any_number_of_threads() {
 /// Windows that halve have loops of their own, which know where the index of each should be.
 #[test]
 fn a_gradient_may_go_to_a_cell_outside_its_window() {
-    let shape = PoolShape::sliding(&PoolSpec::new([2, 2]), &[1, 1, 4, 6]).unwrap();
-    let indices = [23, 0, NOWHERE, 23, 8, 5];
-    let mut dx = [f64::NAN; 24];
-    max_backward(&shape, &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0], &indices, &mut dx);
-    let mut expected = [0.0; 24];
-    (expected[23], expected[0], expected[8], expected[5]) = (9.0, 2.0, 16.0, 32.0);
+    let shape = PoolShape::sliding(&PoolSpec::new([2, 2]), &[1, 2, 4, 6]).unwrap();
+    let indices = [0, 2, 4, 12, 14, 16, 23, 0, NOWHERE, 23, 8, 5];
+    let dy = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+    let mut dx = [f64::NAN; 48];
+    max_backward(&shape, &dy, &indices, &mut dx);
+    let mut expected = [0.0; 48];
+    indices[..6].iter().for_each(|&index| expected[index as usize] = 1.0);
+    (expected[47], expected[24], expected[32], expected[29]) = (9.0, 2.0, 16.0, 32.0);
     assert_eq!(dx, expected);
 }
 

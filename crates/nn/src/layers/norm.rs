@@ -1,7 +1,8 @@
 //! Normalisation layers.
 
+use striate_conv::PoolShape;
 use striate_tensor::ops::{Moments, Normalization};
-use striate_tensor::{Error, ErrorContext, Float, Result, Tensor};
+use striate_tensor::{Error, ErrorContext, Float, PoolSpec, Result, Tensor};
 
 use super::python::{float, tuple};
 use crate::{Distribution, FieldTrace, Init, Mode, Module, Parameter, Pass, RunningValue};
@@ -28,14 +29,6 @@ pub struct BatchNorm<const N: usize, T: Float = f32> {
     momentum: f64,
     eps: f64,
 }
-
-/// [`Tensor::batch_norm`] or [`Tensor::batch_norm_relu`].
-type Operation<T> = fn(
-    &Tensor<T>,
-    Option<[&Tensor<T>; 2]>,
-    Normalization<'_, T>,
-    f64,
-) -> Result<(Tensor<T>, Moments<T>)>;
 
 impl<const N: usize, T: Float> BatchNorm<N, T> {
     /// A layer for `channels` channels, momentum 0.1 and epsilon 1e-5.
@@ -64,25 +57,29 @@ impl<const N: usize, T: Float> BatchNorm<N, T> {
         BatchNorm { eps, ..self }
     }
 
-    /// The output by an operation: the normalisation alone, or with a ReLU.
+    /// The output by an operation on weight and bias, moments and epsilon: the normalisation alone, or with what follows.
     fn compute_by(
         &self,
-        batch_norm: Operation<T>,
         x: &Tensor<T>,
         pass: &Pass<T>,
+        batch_norm: impl Fn(
+            Option<[&Tensor<T>; 2]>,
+            Normalization<'_, T>,
+            f64,
+        ) -> Result<(Tensor<T>, Moments<T>)>,
     ) -> Result<Tensor<T>> {
         self.check(x)?;
         let (weight, bias) = (self.weight.value(pass, x)?, self.bias.value(pass, x)?);
         let affine = Some([&weight, &bias]);
         if pass.mode() == Mode::Train || x.device().is_meta() {
-            let (y, moments) = batch_norm(x, affine, Normalization::Batch, self.eps)?;
+            let (y, moments) = batch_norm(affine, Normalization::Batch, self.eps)?;
             if !x.device().is_meta() {
                 self.follow(&moments, x.len() / self.weight.len())?;
             }
             return Ok(y);
         }
         let moments = Moments { mean: self.mean.tensor(), variance: self.variance.tensor() };
-        Ok(batch_norm(x, affine, Normalization::Fixed(&moments), self.eps)?.0)
+        Ok(batch_norm(affine, Normalization::Fixed(&moments), self.eps)?.0)
     }
 
     fn check(&self, x: &Tensor<T>) -> Result<()> {
@@ -151,11 +148,24 @@ impl<const N: usize, T: Float> Module<T> for BatchNorm<N, T> {
     }
 
     fn compute(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
-        self.compute_by(Tensor::batch_norm, x, pass)
+        self.compute_by(x, pass, |affine, using, eps| x.batch_norm(affine, using, eps))
     }
 
     fn compute_relu(&self, x: &Tensor<T>, pass: &Pass<T>) -> Option<Result<Tensor<T>>> {
-        Some(self.compute_by(Tensor::batch_norm_relu, x, pass))
+        Some(self.compute_by(x, pass, |affine, using, eps| x.batch_norm_relu(affine, using, eps)))
+    }
+
+    fn compute_relu_max_pool2d(
+        &self,
+        x: &Tensor<T>,
+        windows: &PoolSpec<2>,
+        pass: &Pass<T>,
+    ) -> Option<Result<Tensor<T>>> {
+        // A pooling that does not fit reports itself.
+        PoolShape::sliding(windows, x.shape()).ok()?;
+        Some(self.compute_by(x, pass, |affine, using, eps| {
+            x.batch_norm_relu_max_pool(affine, using, eps, windows)
+        }))
     }
 }
 

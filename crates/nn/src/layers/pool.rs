@@ -7,7 +7,7 @@ use crate::{FieldTrace, Init, Module, Pass, Window};
 
 /// Defines a layer that holds one setting and applies one operation.
 macro_rules! pooling {
-    ($(#[$doc:meta])* $name:ident, $setting:ident: $type:ty, $kinds:expr, |$x:ident, $value:ident| $apply:expr, $relu:expr, $commutes:expr, $describe:expr, $windows:expr) => {
+    ($(#[$doc:meta])* $name:ident, $setting:ident: $type:ty, $kinds:expr, |$x:ident, $value:ident| $apply:expr, $relu:expr, $commutes:expr, $max_pool2d:expr, $describe:expr, $windows:expr) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name<const N: usize> {
@@ -53,6 +53,10 @@ macro_rules! pooling {
 
             fn commutes_with_relu(&self) -> bool {
                 $commutes
+            }
+
+            fn max_pool2d(&self) -> Option<PoolSpec<2>> {
+                $max_pool2d(&self.$setting)
             }
         }
     };
@@ -100,6 +104,18 @@ fn no_relu<S, T: Float>(_: &Tensor<T>, _: &S) -> Option<Result<Tensor<T>>> {
     None
 }
 
+/// The windows of max pooling, if they are over two axes.
+fn two_axes<const N: usize>(spec: &PoolSpec<N>) -> Option<PoolSpec<2>> {
+    let pair = |sizes: [usize; N]| sizes[..].try_into().ok();
+    let windows = PoolSpec::new(pair(spec.kernel)?).stride(pair(spec.stride)?);
+    let windows = windows.padding(pair(spec.padding)?).dilation(pair(spec.dilation)?);
+    Some(windows.ceil_mode(spec.ceil_mode))
+}
+
+fn not_max<S>(_: &S) -> Option<PoolSpec<2>> {
+    None
+}
+
 /// Parts are as large as the map makes them.
 fn no_windows<const N: usize>(_: &[usize; N]) -> Option<Vec<Window>> {
     None
@@ -108,22 +124,22 @@ fn no_windows<const N: usize>(_: &[usize; N]) -> Option<Vec<Window>> {
 pooling! {
     /// The maximum of each window.
     MaxPool, spec: PoolSpec<N>, ["MaxPool1d", "MaxPool2d", "MaxPool3d"],
-    |x, spec| x.max_pool(spec), max_relu, true, describe_max, windows
+    |x, spec| x.max_pool(spec), max_relu, true, two_axes, describe_max, windows
 }
 pooling! {
     /// The mean of each window.
     AvgPool, spec: PoolSpec<N>, ["AvgPool1d", "AvgPool2d", "AvgPool3d"],
-    |x, spec| x.avg_pool(spec), no_relu, false, describe_average, windows
+    |x, spec| x.avg_pool(spec), no_relu, false, not_max, describe_average, windows
 }
 pooling! {
     /// The maximum of each of a given number of parts.
     AdaptiveMaxPool, output: [usize; N],
     ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"],
-    |x, output| x.adaptive_max_pool(*output), no_relu, false, describe_output, no_windows
+    |x, output| x.adaptive_max_pool(*output), no_relu, false, not_max, describe_output, no_windows
 }
 pooling! {
     /// The mean of each of a given number of parts.
     AdaptiveAvgPool, output: [usize; N],
     ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d"],
-    |x, output| x.adaptive_avg_pool(*output), no_relu, false, describe_output, no_windows
+    |x, output| x.adaptive_avg_pool(*output), no_relu, false, not_max, describe_output, no_windows
 }

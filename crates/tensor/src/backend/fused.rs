@@ -1,9 +1,11 @@
 //! Fused operations as compositions of required kernels: what every backend does until it overrides them,
 //! and what an override is tested against.
 
+use striate_conv::PoolShape;
+
 use super::{
-    AxisShape, Binary, ChannelAffine, Finish, Kernels, MatmulShape, Reduce, Storage, Unary, Update,
-    View, room,
+    AxisShape, Binary, ChannelAffine, Compare, Finish, Kernels, MatmulShape, Reduce, Storage,
+    Unary, Update, View, room,
 };
 use crate::{Float, Layout, Result};
 
@@ -170,6 +172,39 @@ pub(super) fn channel_combine<T: Float, K: Kernels<T> + ?Sized>(
     let from_grad = broadcast(kernels, Binary::Mul, (&grad, norm.shape), norm.scale, ALONG_AXIS)?;
     let of_x = ChannelAffine { scale: b, shift: d, relu: false, ..*norm };
     zip(kernels, Binary::Add, &from_grad, &channel_affine(kernels, &of_x, x)?)
+}
+
+pub(super) fn extreme_pool<T: Float, K: Kernels<T> + ?Sized>(
+    kernels: &K,
+    shape: &PoolShape,
+    x: &Storage<T>,
+    scale: &Storage<T>,
+) -> Result<(Storage<T>, Storage<i64>)> {
+    let channels = scale.len();
+    let layout = Layout::dense(&[channels]);
+    let [zeros, ones, negatives] = [T::ZERO, T::ONE, -T::ONE].map(|of| kernels.fill(channels, of));
+    let zeros = zeros?;
+    let view = |storage| View::new(storage, &layout);
+    let negative = kernels.compare(Compare::Lt, view(scale), view(&zeros))?;
+    let condition = View::new(&negative, &layout);
+    let sign = kernels.choose(condition, view(&negatives?), view(&ones?))?;
+    let signed = |x: &Storage<T>| {
+        let (outer, inner) = (shape.planes / channels, x.len() / shape.planes);
+        let seen = AxisShape { outer, axis: channels, inner };
+        broadcast(kernels, Binary::Mul, (x, seen), &sign, ALONG_AXIS)
+    };
+    let (y, indices) = kernels.max_pool(shape, &signed(x)?)?;
+    Ok((signed(&y)?, indices))
+}
+
+pub(super) fn max_pool_gradient_onto<T: Float, K: Kernels<T> + ?Sized>(
+    kernels: &K,
+    shape: &PoolShape,
+    (grad, indices): (&Storage<T>, &Storage<i64>),
+    (norm, x): (&ChannelAffine<T>, &Storage<T>),
+) -> Result<Storage<T>> {
+    let base = kernels.channel_affine(norm, x)?;
+    zip(kernels, Binary::Add, &base, &kernels.max_pool_gradient(shape, grad, indices)?)
 }
 
 pub(super) fn update<T: Float, K: Kernels<T> + ?Sized>(

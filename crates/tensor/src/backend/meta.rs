@@ -283,6 +283,24 @@ impl<T: Float> Kernels<T> for Meta {
         self.sized(shape.input_len())
     }
 
+    fn extreme_pool(
+        &self,
+        shape: &PoolShape,
+        x: &Storage<T>,
+        _: &Storage<T>,
+    ) -> Result<(Storage<T>, Storage<i64>)> {
+        self.max_pool(shape, x)
+    }
+
+    fn max_pool_gradient_onto(
+        &self,
+        shape: &PoolShape,
+        _: (&Storage<T>, &Storage<i64>),
+        _: (&ChannelAffine<T>, &Storage<T>),
+    ) -> Result<Storage<T>> {
+        self.sized(shape.input_len())
+    }
+
     fn log_softmax(&self, x: &Storage<T>, _: AxisShape) -> Result<Storage<T>> {
         self.sized(x.len())
     }

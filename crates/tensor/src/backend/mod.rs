@@ -364,6 +364,25 @@ pub trait Kernels<T: Float>: Memory<T> {
         let passed = self.unary_gradient(Unary::Relu, y, grad)?;
         self.max_pool_gradient(shape, &passed, indices)
     }
+    /// [`Kernels::max_pool`], but the minimum in the channels whose number in `scale` is negative: what normalisation makes the
+    /// maximum of.
+    fn extreme_pool(
+        &self,
+        shape: &PoolShape,
+        x: &Storage<T>,
+        scale: &Storage<T>,
+    ) -> Result<(Storage<T>, Storage<i64>)> {
+        fused::extreme_pool(self, shape, x, scale)
+    }
+    /// [`Kernels::max_pool_gradient`] of a gradient and its indices, plus what `norm` makes of `x`, the pooling's input.
+    fn max_pool_gradient_onto(
+        &self,
+        shape: &PoolShape,
+        (grad, indices): (&Storage<T>, &Storage<i64>),
+        (norm, x): (&ChannelAffine<T>, &Storage<T>),
+    ) -> Result<Storage<T>> {
+        fused::max_pool_gradient_onto(self, shape, (grad, indices), (norm, x))
+    }
     /// [`Kernels::matmul`], then what `finish` says.
     fn matmul_then(
         &self,

@@ -5,8 +5,11 @@
 //! With `h = (x - mean) / sqrt(var + eps)` and `n` elements a channel, the gradient of the input is
 //! `weight / sqrt(var + eps) (g - sum(g) / n - h sum(g h) / n)`.
 
-use crate::backend::{AxisShape, ChannelAffine};
-use crate::{Error, Float, Result, Shape, Tensor};
+use striate_conv::PoolShape;
+
+use crate::backend::{AxisShape, ChannelAffine, Storage};
+use crate::error::GeometryContext;
+use crate::{Error, Float, PoolSpec, Result, Shape, Tensor};
 
 /// Mean and biased variance of each channel.
 #[derive(Debug, Clone)]
@@ -45,7 +48,8 @@ impl<T: Float> Tensor<T> {
         using: Normalization<T>,
         eps: f64,
     ) -> Result<(Self, Moments<T>)> {
-        self.batch_norm_then(false, affine, using, eps)
+        let seen = self.channels()?;
+        self.batch_norm_then(seen, affine, using, eps)
     }
 
     /// [`Tensor::batch_norm`], then `max(y, 0)`, in the same sweeps over memory in both directions.
@@ -55,23 +59,49 @@ impl<T: Float> Tensor<T> {
         using: Normalization<T>,
         eps: f64,
     ) -> Result<(Self, Moments<T>)> {
-        self.batch_norm_then(true, affine, using, eps)
+        let seen = Seen { relu: true, ..self.channels()? };
+        self.batch_norm_then(seen, affine, using, eps)
     }
 
-    fn batch_norm_then(
+    /// [`Tensor::batch_norm_relu`] of `[batch, channels, sizes..]`, then [`Tensor::max_pool`]. What is normalised does not change
+    /// which element of a window is the largest, or makes the smallest of it where the weight is negative; so only these elements are
+    /// normalised, and the whole is read as often as for its moments and its gradient.
+    pub fn batch_norm_relu_max_pool<const N: usize>(
         &self,
-        relu: bool,
         affine: Option<[&Tensor<T>; 2]>,
         using: Normalization<T>,
         eps: f64,
+        spec: &PoolSpec<N>,
     ) -> Result<(Self, Moments<T>)> {
+        let seen = self.channels()?;
+        let pool = PoolShape::sliding(spec, self.shape()).op(format!("max_pool{N}d"))?;
+        if self.rank() != N + 2 || pool.output_len() == 0 {
+            let (y, moments) = self.batch_norm_then(seen, affine, using, eps)?;
+            return Ok((y.max_pool_relu(spec)?, moments));
+        }
+        let seen = Seen { relu: true, pool: Some(pool), ..seen };
+        self.batch_norm_then(seen, affine, using, eps)
+    }
+
+    /// How batch norm sees it.
+    fn channels(&self) -> Result<Seen> {
         if self.rank() < 2 {
             return Err(Error::shape(
                 "batch_norm",
                 format!("expected [batch, channels, ..], got {:?}", self.shape()),
             ));
         }
-        let shape = AxisShape::new(self.shape(), 1);
+        Ok(Seen { shape: AxisShape::new(self.shape(), 1), relu: false, pool: None })
+    }
+
+    fn batch_norm_then(
+        &self,
+        seen: Seen,
+        affine: Option<[&Tensor<T>; 2]>,
+        using: Normalization<T>,
+        eps: f64,
+    ) -> Result<(Self, Moments<T>)> {
+        let shape = seen.shape;
         let own = matches!(using, Normalization::Batch) && !self.device().is_meta();
         if own && shape.outer * shape.inner == 1 {
             return Err(Error::shape(
@@ -82,7 +112,6 @@ impl<T: Float> Tensor<T> {
                 ),
             ));
         }
-        let seen = Seen { shape, relu };
         self.standardize("batch_norm", seen, affine, using, eps)
     }
 
@@ -141,7 +170,8 @@ impl<T: Float> Tensor<T> {
         eps: f64,
     ) -> Result<Self> {
         let inner = self.len().checked_div(rows).unwrap_or(0);
-        let seen = Seen { shape: AxisShape { outer: 1, axis: rows, inner }, relu: false };
+        let seen =
+            Seen { shape: AxisShape { outer: 1, axis: rows, inner }, relu: false, pool: None };
         let (y, _) = self.standardize(op, seen, None, Normalization::Batch, eps)?;
         let Some(affine) = affine else { return Ok(y) };
         y * &affine[0].reshape(shape)? + &affine[1].reshape(shape)?
@@ -150,7 +180,7 @@ impl<T: Float> Tensor<T> {
     fn standardize(
         &self,
         op: &'static str,
-        Seen { shape: seen, relu }: Seen,
+        Seen { shape: seen, relu, pool }: Seen,
         affine: Option<[&Tensor<T>; 2]>,
         using: Normalization<T>,
         eps: f64,
@@ -190,8 +220,10 @@ impl<T: Float> Tensor<T> {
             Some((weight, bias)) => ((weight * &inverse)?, bias),
             None => (inverse.clone(), inverse.affine(0.0, 0.0)?),
         };
+        let pooled = pool.map(|shape| self.extremes(shape, &scale)).transpose()?;
         let rule = Standardized {
             x: self.detach(),
+            pooled,
             seen,
             inverse,
             mean: moments.mean.clone(),
@@ -203,6 +235,15 @@ impl<T: Float> Tensor<T> {
         };
         let y = rule.forward()?;
         Ok((y.record(op, &parents, move |grad, needs| rule.backward(grad, needs)), moments))
+    }
+}
+
+impl<T: Float> Tensor<T> {
+    /// Of each window of `shape` the element that a multiplication of the channels by `scale` makes the largest.
+    fn extremes(&self, shape: PoolShape, scale: &Self) -> Result<Pooled<T>> {
+        let (x, indices) = self.kernels().extreme_pool(&shape, self.storage(), scale.storage())?;
+        let sizes = [&self.shape()[..2], &shape.output[5 - self.rank()..]].concat();
+        Ok(Pooled { x: self.sibling(x, sizes), shape, indices })
     }
 }
 
@@ -232,15 +273,26 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-/// How a normalisation sees its input, and whether a ReLU follows.
+/// How a normalisation sees its input, and what follows: a ReLU, and after it max pooling.
 struct Seen {
     shape: AxisShape,
     relu: bool,
+    pool: Option<PoolShape>,
+}
+
+/// What is left of the input where pooling follows.
+struct Pooled<T: Float> {
+    shape: PoolShape,
+    /// The element of each window that becomes the largest.
+    x: Tensor<T>,
+    indices: Storage<i64>,
 }
 
 /// What the gradient of a normalisation keeps.
 struct Standardized<T: Float> {
     x: Tensor<T>,
+    /// What is left of it, if pooling follows.
+    pooled: Option<Pooled<T>>,
     seen: AxisShape,
     /// `1 / sqrt(var + eps)`
     inverse: Tensor<T>,
@@ -258,47 +310,79 @@ struct Standardized<T: Float> {
 }
 
 impl<T: Float> Standardized<T> {
-    /// The normalisation as kernels see it.
+    /// What is normalised.
+    fn normalized(&self) -> &Tensor<T> {
+        self.pooled.as_ref().map_or(&self.x, |pooled| &pooled.x)
+    }
+
+    /// Its normalisation as kernels see it.
     fn affine(&self) -> ChannelAffine<'_, T> {
         let [center, scale, shift] = [&self.mean, &self.scale, &self.shift].map(Tensor::storage);
-        ChannelAffine { shape: self.seen, center, scale, shift, relu: self.relu }
+        let AxisShape { outer, axis, .. } = self.seen;
+        let shape = AxisShape { inner: self.normalized().len() / (outer * axis), ..self.seen };
+        ChannelAffine { shape, center, scale, shift, relu: self.relu }
     }
 
     fn forward(&self) -> Result<Tensor<T>> {
-        let storage = self.x.kernels().channel_affine(&self.affine(), self.x.storage())?;
-        Ok(self.x.sibling(storage, self.x.shape()))
+        let x = self.normalized();
+        Ok(x.sibling(x.kernels().channel_affine(&self.affine(), x.storage())?, x.shape()))
     }
 
     fn backward(&self, grad: &Tensor<T>, needs: &[bool]) -> Result<Vec<Option<Tensor<T>>>> {
-        let kernels = grad.kernels();
-        let inputs = [grad.storage(), self.x.storage()];
-        let (sum, product) = kernels.channel_gradient_sums(&self.affine(), inputs)?;
+        let inputs = [grad.storage(), self.normalized().storage()];
+        let (sum, product) = grad.kernels().channel_gradient_sums(&self.affine(), inputs)?;
         let per_channel = |storage| grad.sibling(storage, [self.seen.axis]);
         let (bias, weight) = (per_channel(sum), (per_channel(product) * &self.inverse)?);
-        let input = || -> Result<_> {
-            let a = &self.scale;
-            let zero = Tensor::zeros([self.seen.axis], grad.device())?;
-            if !self.own_moments && !self.relu {
-                let [center, scale, shift] = [&zero, a, &zero].map(Tensor::storage);
-                let scaled = ChannelAffine { center, scale, shift, ..self.affine() };
-                return Ok(grad.sibling(kernels.channel_affine(&scaled, inputs[0])?, grad.shape()));
-            }
-            let (b, d) = match self.own_moments {
-                false => (zero.clone(), zero),
-                true => {
-                    let share = 1.0 / (self.seen.outer * self.seen.inner) as f64;
-                    let b = (a * &self.inverse * &weight)?.affine(-share, 0.0)?;
-                    (b, (a * &bias)?.affine(-share, 0.0)?)
-                }
-            };
-            let coefficients = [b.storage(), d.storage()];
-            let storage = kernels.channel_combine(&self.affine(), inputs, coefficients)?;
-            Ok(grad.sibling(storage, grad.shape()))
-        };
+        let input = || self.input_gradient(grad, [&weight, &bias]);
         let mut gradients = vec![needs[0].then(input).transpose()?];
         if self.weighted {
             gradients.extend([Some(weight), Some(bias)]);
         }
         Ok(gradients)
+    }
+
+    /// The gradient of the input from that of the output and those of weight and bias.
+    fn input_gradient(
+        &self,
+        grad: &Tensor<T>,
+        [weight, bias]: [&Tensor<T>; 2],
+    ) -> Result<Tensor<T>> {
+        let (kernels, a) = (grad.kernels(), &self.scale);
+        let inputs = [grad.storage(), self.normalized().storage()];
+        let zero = Tensor::zeros([self.seen.axis], grad.device())?;
+        if !self.own_moments && !self.relu {
+            let [center, scale, shift] = [&zero, a, &zero].map(Tensor::storage);
+            let scaled = ChannelAffine { center, scale, shift, ..self.affine() };
+            return Ok(grad.sibling(kernels.channel_affine(&scaled, inputs[0])?, grad.shape()));
+        }
+        let (b, d) = match self.own_moments {
+            false => (zero.clone(), zero.clone()),
+            true => {
+                let share = 1.0 / (self.seen.outer * self.seen.inner) as f64;
+                let b = (a * &self.inverse * weight)?.affine(-share, 0.0)?;
+                (b, (a * bias)?.affine(-share, 0.0)?)
+            }
+        };
+        let [b, d, zero] = [&b, &d, &zero].map(Tensor::storage);
+        let Some(Pooled { shape, indices, .. }) = &self.pooled else {
+            let storage = kernels.channel_combine(&self.affine(), inputs, [b, d])?;
+            return Ok(grad.sibling(storage, grad.shape()));
+        };
+        let passed = kernels.channel_combine(&self.affine(), inputs, [zero, zero])?;
+        let storage = match self.own_moments {
+            false => kernels.max_pool_gradient(shape, &passed, indices)?,
+            true => {
+                let share = ChannelAffine {
+                    shape: self.seen,
+                    scale: b,
+                    shift: d,
+                    relu: false,
+                    ..self.affine()
+                };
+                let onto = (&share, self.x.storage());
+                kernels.max_pool_gradient_onto(shape, (&passed, indices), onto)?
+            }
+        };
+        Ok(grad.sibling(storage, self.x.shape()))
     }
 }

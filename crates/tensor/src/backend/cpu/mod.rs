@@ -84,7 +84,7 @@ fn affine<'a, T: Float>(norm: &ChannelAffine<'a, T>) -> Result<channels::Affine<
 }
 
 /// Short rows or columns make lanes useless; the composition is as good then.
-const SHORT: usize = 8;
+const SHORT: usize = 4;
 
 impl Backend for Cpu {
     fn name(&self) -> String {
@@ -335,6 +335,32 @@ impl<T: Float> Kernels<T> for Cpu {
         (_, indices): (&Storage<T>, &Storage<i64>),
     ) -> Result<Storage<T>> {
         self.max_pool_gradient(shape, grad, indices)
+    }
+
+    fn extreme_pool(
+        &self,
+        shape: &PoolShape,
+        x: &Storage<T>,
+        scale: &Storage<T>,
+    ) -> Result<(Storage<T>, Storage<i64>)> {
+        let scale = host(scale)?;
+        max_pool(shape, host(x)?, |shape, x, out, indices| {
+            pool::extreme_forward(shape, x, scale, out, indices)
+        })
+    }
+
+    fn max_pool_gradient_onto(
+        &self,
+        shape: &PoolShape,
+        (grad, indices): (&Storage<T>, &Storage<i64>),
+        (norm, x): (&ChannelAffine<T>, &Storage<T>),
+    ) -> Result<Storage<T>> {
+        let (grad, indices) = (host(grad)?, host(indices)?);
+        let [input, center, scale, shift] = [x, norm.center, norm.scale, norm.shift].map(host);
+        let onto = pool::Onto { input: input?, center: center?, scale: scale?, shift: shift? };
+        output("max_pool_gradient", shape.input_len(), |out| {
+            pool::max_backward_onto(shape, grad, indices, onto, out)
+        })
     }
 
     fn accumulate(&self, target: &mut Storage<T>, source: &Storage<T>) -> Result<()> {
