@@ -124,9 +124,10 @@ pub trait Module<T: Float = f32>: Send + Sync {
         children.into_iter().try_for_each(|child| child.trace(fields))
     }
 
-    /// Its output for `x`: errors name its path, and the hooks of `pass` are called.
+    /// Its output for `x`: errors name its path, and the hooks of `pass` are called. On a processor all of it runs on a thread of
+    /// rayon's pool: see [`Device::enter`](striate_tensor::Device::enter).
     fn forward(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
-        let output = self.compute(x, pass).at(self.path())?;
+        let output = x.device().enter(|| self.compute(x, pass)).at(self.path())?;
         pass.visited(&Visit {
             path: self.path(),
             kind: self.kind(),

@@ -214,7 +214,7 @@ impl<'a, T: Float> Trainer<'a, T> {
         let mut settings = self.schedule.at(self.position.step as usize);
         settings.factor *= self.position.plateau.as_ref().map_or(1.0, |p| p.settings().factor);
         self.optimizer.set(settings);
-        let step = self.attempt((inputs, labels), so_far)?;
+        let step = inputs.device().enter(|| self.attempt((inputs, labels), so_far))?;
         if !step.loss.is_finite() {
             return Err(Error::new(
                 ErrorKind::Data,
@@ -237,7 +237,7 @@ impl<'a, T: Float> Trainer<'a, T> {
         so_far: &mut Evaluation,
     ) -> Result<Step> {
         self.optimizer.set_lr(lr);
-        self.attempt(batch, so_far)
+        batch.0.device().enter(|| self.attempt(batch, so_far))
     }
 
     /// One step as the optimizer is set. Nothing is updated if the loss is not finite.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use striate_nn::layers::*;
 use striate_nn::{Distribution, Init, Module, ModuleExt, Pass, Summary, state};
+use striate_tensor::autograd::Operation;
 use striate_tensor::ops::PadMode;
 use striate_tensor::random::{Key, Purpose};
 use striate_tensor::{ConvSpec, Device, PoolSpec, Result, Tensor};
@@ -253,6 +254,56 @@ fn layers_together_compute_what_they_do_one_by_one() -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// The identity, which notes whether it and its gradient are computed on a thread of the pool.
+#[derive(Clone, Default)]
+struct Whereabouts(Arc<Mutex<Vec<bool>>>);
+
+impl Whereabouts {
+    fn note(&self) {
+        self.0.lock().unwrap().push(on_the_pool());
+    }
+}
+
+impl Operation<f32> for Whereabouts {
+    fn name(&self) -> &'static str {
+        "whereabouts"
+    }
+    fn forward(&self, inputs: &[Tensor]) -> Result<Tensor> {
+        self.note();
+        Ok(inputs[0].clone())
+    }
+    fn backward(&self, _: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        self.note();
+        Ok(vec![Some(grad.clone())])
+    }
+}
+
+impl Module for Whereabouts {
+    fn path(&self) -> &str {
+        ""
+    }
+    fn kind(&self) -> &'static str {
+        "Whereabouts"
+    }
+    fn compute(&self, x: &Tensor, _: &Pass) -> Result<Tensor> {
+        Tensor::apply(self.clone(), &[x])
+    }
+}
+
+fn on_the_pool() -> bool {
+    rayon::current_thread_index().is_some()
+}
+
+/// A thread from outside would wake one of the pool for every loop of every operation, which takes longer than many a loop.
+#[test]
+fn a_network_and_its_gradient_are_computed_on_the_pool() -> Result<()> {
+    assert!(!on_the_pool());
+    let (net, x) = (Whereabouts::default(), Tensor::ones([1], &Device::cpu())?.tracked());
+    Module::forward(&net, &x, &Pass::train(1, 0))?.backward()?;
+    assert_eq!(*net.0.lock().unwrap(), [true, true]);
     Ok(())
 }
 

@@ -56,6 +56,24 @@ impl Device {
         self.0.synchronize()
     }
 
+    /// Does `work`, which computes on this device again and again. A processor's kernels run on the threads of rayon's pool,
+    /// and a thread from outside would wake one and wait for each; here it does so once. [`Tensor::backward`](crate::Tensor::backward) and
+    /// what runs a network do it by themselves.
+    ///
+    /// ```
+    /// use striate_tensor::{Device, Tensor};
+    /// let x = Tensor::<f32>::ones([100], &Device::cpu())?;
+    /// let sum = x.device().enter(|| (0..10).try_fold(x.clone(), |sum, _| &sum + &x))?;
+    /// assert_eq!(sum.to_vec()?, [11.0; 100]);
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
+    pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self.0.is_threaded() && rayon::current_thread_index().is_none() {
+            true => rayon::scope(|_| work()),
+            false => work(),
+        }
+    }
+
     /// Fails unless `other` is the same device.
     pub(crate) fn expect_same(&self, op: &str, other: &Device) -> Result<()> {
         if self == other {

@@ -41,7 +41,7 @@ mod state;
 
 use std::collections::HashSet;
 
-use striate_tensor::{ErrorContext, Float, Gradients, Result, Tensor};
+use striate_tensor::{Device, ErrorContext, Float, Gradients, Result, Tensor};
 
 pub use adam::Adam;
 pub use clip::{clip_grad_norm, clip_grad_value};
@@ -120,6 +120,11 @@ impl<T: Float> Optimizer<T> {
     pub fn step(&mut self, gradients: &Gradients<T>) -> Result<()> {
         let rules: Vec<Rule> = self.rules().collect();
         rules.iter().try_for_each(Rule::check)?;
+        let device = self.slots.first().map(|slot| slot.parameter.tensor().device().clone());
+        device.unwrap_or_else(Device::cpu).enter(|| self.move_all(&rules, gradients))
+    }
+
+    fn move_all(&mut self, rules: &[Rule], gradients: &Gradients<T>) -> Result<()> {
         for slot in self.slots.iter_mut().filter(|slot| !slot.parameter.is_frozen()) {
             if let Some(gradient) = gradients.by_id(slot.parameter.id()) {
                 slot.step(&rules[slot.group], gradient).at(slot.parameter.path())?;

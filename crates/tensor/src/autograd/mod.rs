@@ -101,7 +101,7 @@ impl<T: Float> Tensor<T> {
                  only first derivatives are computed",
             ));
         };
-        walk(root.clone(), gradient.detach())
+        self.device().enter(|| walk(root.clone(), gradient.detach()))
     }
 }
 

@@ -543,6 +543,10 @@ pub trait Backend:
     fn is_meta(&self) -> bool {
         false
     }
+    /// Whether its kernels run on the threads of rayon's pool.
+    fn is_threaded(&self) -> bool {
+        false
+    }
     /// Waits until everything asked for has been computed.
     fn synchronize(&self) -> Result<()> {
         Ok(())

@@ -6,7 +6,10 @@ mod peers;
 mod scaling;
 pub mod timing;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use striate::conv::conv::allow_winograd;
+use striate::prelude::Device;
 
 use crate::Failure;
 
@@ -44,14 +47,24 @@ pub struct Processor {
 }
 
 impl Processor {
-    /// Does some work that way.
+    /// Starts the threads, if that has not been done.
+    pub fn start(self) -> Result<(), Failure> {
+        static STARTED: AtomicBool = AtomicBool::new(false);
+        allow_winograd(!self.precise);
+        if let Some(threads) = self.threads
+            && !STARTED.swap(true, Ordering::Relaxed)
+        {
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+        }
+        Ok(())
+    }
+
+    /// Does some work that way, on one of the threads.
     pub fn run<R: Send>(
         self,
         work: impl FnOnce() -> Result<R, String> + Send,
     ) -> Result<R, Failure> {
-        allow_winograd(!self.precise);
-        let threads = self.threads.unwrap_or(0);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        Ok(pool.install(work)?)
+        self.start()?;
+        Ok(Device::cpu().enter(work)?)
     }
 }

@@ -1,6 +1,6 @@
 //! `striate bench peers`: the workloads on which other engines are measured beside ours, a line of JSON each.
 //!
-//! Everything runs through the public tensors and modules with their default settings. A training step is
+//! Everything runs through the public tensors and modules with their default settings, on the program's main thread. A training step is
 //! forward, loss, backward and optimizer; `fwd:` is a layer without gradients, `bwd:` its three gradients, given that of
 //! the output. Layers are named by channels, kernel, stride or dilation, map size and batch.
 
@@ -305,15 +305,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let filter = Regex::new(&arguments.filter)
         .map_err(|error| format!("--filter {}: {error}", arguments.filter))?;
     let device = &device(&arguments.device)?;
-    let threads = arguments.processor.run(|| Ok(rayon::current_num_threads()))?;
+    arguments.processor.start()?;
+    let threads = rayon::current_num_threads();
     for workload in workloads()?.iter().filter(|workload| filter.is_match(&workload.name)) {
         let batch = workload.batch;
-        let (timing, more) = arguments.processor.run(|| match workload.kind {
-            Kind::Step { model, rule } => time_step(model, batch, rule, device),
-            Kind::Vgg16 => Ok((time_vgg16(batch, device)?, Vec::new())),
-            Kind::Layer { layer, backward } => layer.time(backward, device),
-            Kind::Product(dims) => time_product(dims, device),
-        })?;
+        let (timing, more) = match workload.kind {
+            Kind::Step { model, rule } => time_step(model, batch, rule, device)?,
+            Kind::Vgg16 => (time_vgg16(batch, device)?, Vec::new()),
+            Kind::Layer { layer, backward } => layer.time(backward, device)?,
+            Kind::Product(dims) => time_product(dims, device)?,
+        };
         let rounded = |value: f64, scale: f64| (value * scale).round() / scale;
         let mut line = json!({
             "peer": "striate",

@@ -90,6 +90,10 @@ impl Backend for Cpu {
     fn name(&self) -> String {
         "cpu".into()
     }
+
+    fn is_threaded(&self) -> bool {
+        true
+    }
 }
 
 impl<T: Element> Memory<T> for Cpu {
