@@ -54,7 +54,7 @@ mod steady_state {
         let elsewhere = |count: usize, len: usize| {
             let work =
                 move || drop((0..count).map(|_| Buffer::filled(len, 1.0f32)).collect::<Vec<_>>());
-            std::thread::spawn(work).join().unwrap();
+            rayon::scope(|_| work());
         };
         trim();
         elsewhere(1, 5000);

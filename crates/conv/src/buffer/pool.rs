@@ -5,7 +5,8 @@
 //! threads meet only when they want the same size at the same moment.
 //!
 //! What a thread gave back last is still in the cache of its core, and would come to another thread from afar. So a few small
-//! blocks stay near the thread that had them, and go on to the free lists when others follow.
+//! blocks stay near the thread of rayon's pool that had them, and go on to the free lists when others follow. Threads outside
+//! compute little, and what they give back is for all.
 //!
 //! Apart from these, a class never caches more blocks than were in use together, so the cache is bounded by what the
 //! program itself needed of each size. [`trim`] gives all of it back.
@@ -27,17 +28,13 @@ const CLASSES: usize = (usize::BITS as usize - SMALLEST_OCTAVE) * CLASSES_PER_OC
 const NEAR: usize = 16;
 /// Bytes of the largest block that does: a core's own cache is about as large.
 const LARGEST_NEAR: usize = 1 << 20;
-/// How many threads have a list of their own. Where there are more, some share one.
+/// How many threads of a pool have a list of their own. Where there are more, some share one.
 const LISTS: usize = 64;
 
 static FREE: [Mutex<Vec<Free>>; CLASSES] = [const { Mutex::new(Vec::new()) }; CLASSES];
 /// For each thread its blocks with their classes, the last behind.
 static NEAR_FREE: [Mutex<VecDeque<(usize, Free)>>; LISTS] =
     [const { Mutex::new(VecDeque::new()) }; LISTS];
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-thread_local! {
-    static LIST: usize = THREADS.fetch_add(1, Ordering::Relaxed) % LISTS;
-}
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 static CACHED: AtomicUsize = AtomicUsize::new(0);
@@ -103,32 +100,34 @@ pub fn trim() {
 
 /// A free block of a class, if there is one: rather one that this thread gave back.
 fn take(class: usize) -> Option<Free> {
-    let mut near = lock(near());
-    let last = near.iter().rposition(|&(other, _)| other == class);
-    if let Some((_, block)) = last.and_then(|last| near.remove(last)) {
-        return Some(block);
-    }
-    drop(near);
-    lock(&FREE[class]).pop()
+    take_near(class).or_else(|| lock(&FREE[class]).pop())
+}
+
+fn take_near(class: usize) -> Option<Free> {
+    let mut near = lock(near()?);
+    let last = near.iter().rposition(|&(other, _)| other == class)?;
+    near.remove(last).map(|(_, block)| block)
 }
 
 /// Keeps a block of a class for whoever wants one.
 fn keep(class: usize, block: Free) {
-    if class_size(class) > LARGEST_NEAR {
-        return lock(&FREE[class]).push(block);
-    }
-    let mut near = lock(near());
-    near.push_back((class, block));
-    let oldest = if near.len() > NEAR { near.pop_front() } else { None };
-    drop(near);
-    if let Some((class, block)) = oldest {
+    if let Some((class, block)) = keep_near(class, block) {
         lock(&FREE[class]).push(block);
     }
 }
 
-/// The list of this thread. One that is ending may share another's.
-fn near() -> &'static Mutex<VecDeque<(usize, Free)>> {
-    &NEAR_FREE[LIST.try_with(|&list| list).unwrap_or(0)]
+/// Keeps it near this thread. Returns what is for all: the block or the oldest there.
+fn keep_near(class: usize, block: Free) -> Option<(usize, Free)> {
+    let list = near().filter(|_| class_size(class) <= LARGEST_NEAR);
+    let Some(list) = list else { return Some((class, block)) };
+    let mut near = lock(list);
+    near.push_back((class, block));
+    if near.len() > NEAR { near.pop_front() } else { None }
+}
+
+/// The list of this thread, if it is one of a pool.
+fn near() -> Option<&'static Mutex<VecDeque<(usize, Free)>>> {
+    rayon::current_thread_index().map(|thread| &NEAR_FREE[thread % LISTS])
 }
 
 /// A block that nobody owns but the list that it is in.

@@ -83,8 +83,10 @@ fn affine<'a, T: Float>(norm: &ChannelAffine<'a, T>) -> Result<channels::Affine<
     })
 }
 
-/// Short rows or columns make lanes useless; the composition is as good then.
-const SHORT: usize = 4;
+/// Short rows or columns make the lanes of sums useless; the composition is as good then.
+const SHORT: usize = 8;
+/// Still shorter ones make vectors useless.
+const TINY: usize = 4;
 
 impl Backend for Cpu {
     fn name(&self) -> String {
@@ -406,7 +408,7 @@ impl<T: Float> Kernels<T> for Cpu {
     }
 
     fn channel_affine(&self, norm: &ChannelAffine<T>, x: &Storage<T>) -> Result<Storage<T>> {
-        if norm.shape.inner < SHORT {
+        if norm.shape.inner < TINY {
             return super::fused::channel_affine(self, norm, x);
         }
         let (norm, x) = (affine(norm)?, host(x)?);
