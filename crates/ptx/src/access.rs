@@ -7,6 +7,7 @@ use crate::convert::extend;
 use crate::error::FaultKind;
 use crate::exec::{Trap, position};
 use crate::instruction::{Access, Kernel, LANES, Lanes, Op, Reg, Space};
+use crate::matrix::Rows;
 use crate::memory::Memory;
 use crate::traffic::Traffic;
 use crate::warp::lanes;
@@ -108,6 +109,30 @@ impl Window<'_> {
                 .and_then(|()| self.reach(access.space, address, size, (stamp, Kind::Write)))
                 .map(|target| pack(word, target))
                 .map_err(|kind| trap(stamp, address, kind))?;
+        }
+        Ok(())
+    }
+
+    /// Loads matrices whose rows the lanes name. Each lane reads the words that it receives.
+    pub fn load_matrices(
+        &mut self,
+        rows: &Rows,
+        regs: &mut [Lanes],
+        stamp: Stamp,
+    ) -> Result<(), Trap> {
+        let (base, offset) = rows.from;
+        let addresses = regs[base as usize].map(|at| at.wrapping_add_signed(offset));
+        self.request(&addresses, (16, false), (rows.naming(), stamp));
+        for (matrix, reg) in rows.to.iter().enumerate() {
+            for lane in lanes(u32::MAX) {
+                let namer = 8 * matrix + lane / 4;
+                let row = addresses[namer];
+                self.aligned(row, 16).map_err(|kind| trap(self.stamp(stamp, namer), row, kind))?;
+                let (address, stamp) = (row + 4 * (lane as u64 % 4), self.stamp(stamp, lane));
+                let word = self.read(Space::Shared, address, 4, stamp);
+                let word = word.map_err(|kind| trap(stamp, address, kind))?;
+                regs[*reg as usize][lane] = word as u64;
+            }
         }
         Ok(())
     }

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use crate::alu::Update;
-use crate::matrix::Product;
+use crate::matrix::{Product, Rows};
 
 /// The lanes of a warp.
 pub(crate) const LANES: usize = 32;
@@ -267,6 +267,7 @@ pub(crate) enum Op {
         but: Option<u64>,
     },
     Product(Product),
+    Matrices(Rows),
     Branch {
         target: usize,
     },

@@ -9,6 +9,9 @@
 //! | B | (t, g), and for K = 8 (t + 4, g) |
 //! | C, D | (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1) |
 //!
+//! `ldmatrix` brings such registers from shared memory, four values of a row at a time: it moves matrices of eight rows of 16
+//! bytes, of which lane `i` names row `i % 8` of matrix `i / 8`, and lane `4 g + t` receives word `t` of row `g` of each.
+//!
 //! Of A and B a card reads the sign, the exponent and ten bits of the fraction, and cuts off the
 //! rest. In what order and how precisely it adds is not specified; here the sum is made in double
 //! precision and rounded once.
@@ -22,6 +25,20 @@ pub(crate) struct Product {
     pub a: Vec<Reg>,
     pub b: Vec<Reg>,
     pub c: Vec<Reg>,
+}
+
+/// The operands of `ldmatrix`: a register for each matrix, and where its rows lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows {
+    pub to: Vec<Reg>,
+    pub from: (Reg, i64),
+}
+
+impl Rows {
+    /// The lanes that name rows.
+    pub fn naming(&self) -> u32 {
+        u32::MAX >> (LANES - 8 * self.to.len())
+    }
 }
 
 /// A register's value as a tensor core reads it.

@@ -65,6 +65,7 @@ impl Traffic {
         let transfers = match &instruction.op {
             Op::Load(access) => [Transfer::of(access.space, false), None],
             Op::Store(access) => [None, Transfer::of(access.space, true)],
+            Op::Matrices(_) => [Some(Transfer::SharedLoad), None],
             Op::Copy(_) => [Some(Transfer::GlobalLoad), Some(Transfer::SharedStore)],
             _ => [None, None],
         };

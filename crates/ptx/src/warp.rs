@@ -179,12 +179,14 @@ impl Warp {
                 self.copies.wait(but.unwrap_or(0), now, window)?;
             }
             Op::Product(product) => {
-                if active != u32::MAX {
-                    let text = format!("a product needs all 32 lanes, {active:#010x} are there");
-                    return Err(self.trap(pc, !active, FaultKind::WarpMembers(text)));
-                }
+                self.whole("a product", active, pc)?;
                 let out = product.compute(&self.regs);
                 product.d.iter().zip(&out).for_each(|(reg, lanes)| self.set(*reg, lanes, active));
+            }
+            Op::Matrices(rows) => {
+                self.whole("a load of matrices", active, pc)?;
+                let stamp = self.stamp(pc);
+                window.load_matrices(rows, &mut self.regs, stamp)?;
             }
             Op::WarpBarrier { members } => {
                 self.members(*members, active, pc)?;
@@ -195,6 +197,15 @@ impl Warp {
             _ => return self.control(&instruction.op, pc, all, active),
         }
         Ok(Next::Sequential)
+    }
+
+    /// Refuses to go on without all lanes.
+    fn whole(&self, what: &str, active: u32, pc: usize) -> Result<(), Trap> {
+        if active == u32::MAX {
+            return Ok(());
+        }
+        let text = format!("{what} needs all 32 lanes, {active:#010x} are there");
+        Err(self.trap(pc, !active, FaultKind::WarpMembers(text)))
     }
 
     /// The stamp of an access by the warp's first lane.

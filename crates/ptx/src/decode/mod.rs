@@ -158,6 +158,7 @@ impl Decoder<'_> {
             "ld" | "st" => self.access(name == "st"),
             "cp" => self.copy(),
             "mma" => self.product(),
+            "ldmatrix" => self.matrices(),
             "atom" | "red" => self.atomic(name == "atom"),
             "mov" => self.mov(),
             "cvta" => self.cvta(),

@@ -1,8 +1,8 @@
-//! Instructions of `sm_80`: asynchronous copies, and products of matrices.
+//! Asynchronous copies, products of matrices, and how their registers are loaded.
 
 use super::{Decoded, Decoder};
 use crate::instruction::{AsyncCopy, Op, Reg, Space, Type};
-use crate::matrix::{Product, round_tf32};
+use crate::matrix::{Product, Rows, round_tf32};
 use crate::names::Operand;
 
 impl Decoder<'_> {
@@ -63,6 +63,20 @@ impl Decoder<'_> {
         let (d, a) = (self.tile(4, single)?, self.tile(a, Type::B32)?);
         let (b, c) = (self.tile(b, Type::B32)?, self.tile(4, single)?);
         Ok(Op::Product(Product { d, a, b, c }))
+    }
+
+    /// `ldmatrix` as it serves products of tf32: transposed, it would part their halves.
+    pub(super) fn matrices(&mut self) -> Decoded<Op> {
+        let form = std::mem::take(&mut self.mods).join(".");
+        let count = match form.as_str() {
+            "sync.aligned.m8n8.x1.shared.b16" => 1,
+            "sync.aligned.m8n8.x2.shared.b16" => 2,
+            "sync.aligned.m8n8.x4.shared.b16" => 4,
+            _ => return self.fail("only matrices m8n8 of b16 in shared memory, not transposed"),
+        };
+        self.since(75)?;
+        let to = self.tile(count, Type::B32)?;
+        Ok(Op::Matrices(Rows { to, from: self.address(Space::Shared)? }))
     }
 
     /// The registers of an operand in braces, each declared of exactly the type.
