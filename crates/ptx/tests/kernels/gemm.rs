@@ -1,8 +1,39 @@
-//! `gemm` and `reduce`.
+//! `gemm`, `gemm_tf32` and `reduce`.
 
-use striate_ptx::{Arg, Memory, Module, Stats};
+use striate_ptx::{Arg, FaultKind, LaunchError, Memory, Module, Stats};
 
-use super::{Sum, floor, module, numbers, optional};
+use super::{Sum, floor, module, numbers, optional, text};
+
+/// A kernel of products, and what it reads of each factor.
+pub struct Kernel {
+    name: &'static str,
+    module: Module,
+    reads: fn(f32) -> f32,
+}
+
+impl Kernel {
+    pub fn full(module: Module) -> Self {
+        Self { name: "gemm", module, reads: |x| x }
+    }
+
+    pub fn tf32(module: Module) -> Self {
+        Self { name: "gemm_tf32", module, reads: nearest_tf32 }
+    }
+
+    /// All of them: what one does, each does.
+    fn all() -> [Self; 2] {
+        [Self::full(module("gemm.ptx")), Self::tf32(module("gemm_tf32.ptx"))]
+    }
+}
+
+/// The nearest number with ten bits of fraction; of two, that farther from zero.
+fn nearest_tf32(x: f32) -> f32 {
+    if x == 0.0 || !x.is_finite() {
+        return x;
+    }
+    let unit = (f64::from(x).abs().log2().floor() - 10.0).exp2();
+    ((f64::from(x) / unit).round() * unit) as f32
+}
 
 /// A batch of products as the kernel can be asked for it.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +51,8 @@ struct Product {
     relu: bool,
     /// Elements by which the operands miss their alignment.
     shift: usize,
+    /// What stands first in the left operand, if it is not a number like the others.
+    first: Option<f32>,
 }
 
 const PLAIN: Product = Product {
@@ -34,6 +67,7 @@ const PLAIN: Product = Product {
     col_bias: false,
     relu: false,
     shift: 0,
+    first: None,
 };
 
 fn size(m: usize, n: usize, k: usize) -> Product {
@@ -54,7 +88,10 @@ impl Operand {
         let (row, col) = if p.transposed[which] { (1, rows) } else { (cols, 1) };
         let batch = if p.shared[which] { 0 } else { rows * cols };
         let count = if p.shared[which] { 1 } else { p.batch };
-        let values = numbers(which as u64 + 1, p.shift + rows * cols * count);
+        let mut values = numbers(which as u64 + 1, p.shift + rows * cols * count);
+        if let Some(first) = p.first.filter(|_| which == 0) {
+            values[p.shift] = first;
+        }
         Self { values, shift: p.shift, row, col, batch }
     }
 
@@ -99,12 +136,12 @@ impl Product {
             .map(|(wanted, len, seed)| wanted.then(|| numbers(seed, len)))
     }
 
-    fn run(&self, module: &Module) -> Vec<f32> {
-        self.profile(module).0
+    fn run(&self, kernel: &Kernel) -> Vec<f32> {
+        self.profile(kernel).unwrap_or_else(|error| panic!("{self:?}: {error}")).0
     }
 
-    /// The results, and what `gemm` did.
-    fn profile(&self, module: &Module) -> (Vec<f32>, Stats) {
+    /// The results, and what the kernel did.
+    fn profile(&self, kernel: &Kernel) -> Result<(Vec<f32>, Stats), LaunchError> {
         let mut memory = Memory::new();
         let [a, b] = self.operands();
         let [row, col] = self.biases();
@@ -137,20 +174,23 @@ impl Product {
         ];
         let tiles = self.m.div_ceil(128) * self.n.div_ceil(128) * self.batch;
         let grid = [word(tiles), word(splits), 1];
-        let done = module.launch(&mut memory, "gemm", grid, [256, 1, 1], 0, &args);
-        let stats = done.unwrap_or_else(|error| panic!("{self:?}: {error}"));
+        let Kernel { name, module: code, .. } = kernel;
+        let stats = code.launch(&mut memory, name, grid, [256, 1, 1], 0, &args)?;
         if splits == 1 {
-            return (memory.download(out, len).unwrap(), stats);
+            return Ok((memory.download(out, len).unwrap(), stats));
         }
         let total = memory.alloc(4 * len).unwrap();
         let sizes = [self.m, self.n];
         let sum = Reduction { parts: out, out: total, bias, len, count: splits, sizes };
-        sum.run(module, &mut memory, self.relu);
-        (memory.download(total, len).unwrap(), stats)
+        sum.run(&module("gemm.ptx"), &mut memory, self.relu);
+        Ok((memory.download(total, len).unwrap(), stats))
     }
 
-    fn check(&self, module: &Module) {
-        let (found, [a, b]) = (self.run(module), self.operands());
+    /// Holds each result to the sum of the products of what is read: the rounding of the factors is part of the kernel, and
+    /// is allowed no error of its own.
+    fn check(&self, kernel: &Kernel) {
+        let (found, [a, b]) = (self.run(kernel), self.operands());
+        let read = |operand: &Operand, z, i, j| (kernel.reads)(operand.at(z, i, j));
         let biases = self.biases();
         for z in 0..self.batch {
             for i in 0..self.m {
@@ -161,9 +201,10 @@ impl Product {
                             sum.add(bias[at].into());
                         }
                     }
-                    (0..self.k).for_each(|p| sum.product(a.at(z, i, p), b.at(z, p, j)));
+                    (0..self.k).for_each(|p| sum.product(read(&a, z, i, p), read(&b, z, p, j)));
                     let found = found[(z * self.m + i) * self.n + j];
-                    sum.check(self.relu, found, || format!("{self:?} at {z}, {i}, {j}"));
+                    let name = kernel.name;
+                    sum.check(self.relu, found, || format!("{name}: {self:?} at {z}, {i}, {j}"));
                 }
             }
         }
@@ -171,20 +212,26 @@ impl Product {
 }
 
 /// A product whose right factor is stored transposed.
-pub fn transposed(module: &Module) -> Vec<f32> {
-    Product { transposed: [false, true], ..size(20, 12, 17) }.run(module)
+pub fn transposed(kernel: &Kernel) -> Result<Vec<f32>, LaunchError> {
+    let product = Product { transposed: [false, true], ..size(20, 12, 17) };
+    product.profile(kernel).map(|(found, _)| found)
 }
 
-/// What a block does that multiplies whole tiles.
-pub fn interior(transposed: [bool; 2]) -> Stats {
-    Product { transposed, ..size(128, 128, 256) }.profile(&module("gemm.ptx")).1
+/// A product of several tiles, the last of which is not whole.
+fn deep(kernel: &Kernel) -> Result<Vec<f32>, LaunchError> {
+    size(20, 12, 76).profile(kernel).map(|(found, _)| found)
+}
+
+/// What a block does that multiplies whole tiles, of each transpose.
+pub fn interior(kernel: &Kernel) -> Vec<Stats> {
+    let profile = |transposed| Product { transposed, ..size(128, 128, 256) }.profile(kernel);
+    TRANSPOSES.map(|transposed| profile(transposed).unwrap().1).to_vec()
 }
 
 pub const TRANSPOSES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
 
 #[test]
 fn every_transpose_of_sizes_around_the_tile() {
-    let module = module("gemm.ptx");
     let sizes = [
         (1, 1, 1),
         (3, 5, 2),
@@ -193,61 +240,95 @@ fn every_transpose_of_sizes_around_the_tile() {
         (132, 64, 16),
         (40, 260, 23),
         (64, 256, 40),
+        (130, 256, 9),
+        (33, 20, 85),
     ];
-    for (m, n, k) in sizes {
-        for transposed in TRANSPOSES {
-            Product { transposed, ..size(m, n, k) }.check(&module);
+    for kernel in Kernel::all() {
+        for (m, n, k) in sizes {
+            for transposed in TRANSPOSES {
+                Product { transposed, ..size(m, n, k) }.check(&kernel);
+            }
         }
+    }
+}
+
+#[test]
+fn products_drawn_at_random() {
+    let kernels = Kernel::all();
+    for drawn in numbers(5, 24 * 14).chunks(14) {
+        let draw = |i: usize, most: usize| ((drawn[i] + 1.0) / 2.0 * (most + 1) as f32) as usize;
+        let coin = |i| draw(i, 1) == 1;
+        let product = Product {
+            batch: 1 + draw(0, 2),
+            m: 1 + draw(1, 139),
+            n: 1 + draw(2, 139),
+            k: draw(3, 90),
+            transposed: [coin(4), coin(5)],
+            shared: [coin(6), coin(7)],
+            chunk: if coin(8) { 1 + draw(9, 50) } else { PLAIN.chunk },
+            row_bias: coin(10),
+            col_bias: coin(11),
+            relu: coin(12),
+            shift: draw(13, 4),
+            first: None,
+        };
+        kernels.iter().for_each(|kernel| product.check(kernel));
     }
 }
 
 #[test]
 fn operands_that_are_not_aligned() {
-    let module = module("gemm.ptx");
-    for transposed in TRANSPOSES {
-        Product { transposed, shift: 1, ..size(128, 128, 24) }.check(&module);
-        Product { transposed, shift: 4, ..size(72, 136, 20) }.check(&module);
+    for kernel in Kernel::all() {
+        for transposed in TRANSPOSES {
+            Product { transposed, shift: 1, ..size(128, 128, 24) }.check(&kernel);
+            Product { transposed, shift: 4, ..size(72, 136, 20) }.check(&kernel);
+        }
     }
 }
 
 #[test]
 fn batches_with_their_own_and_with_shared_operands() {
-    let module = module("gemm.ptx");
-    for shared in TRANSPOSES {
-        let product = Product { batch: 3, shared, ..size(20, 12, 17) };
-        product.check(&module);
-        Product { chunk: 8, transposed: [true, false], ..product }.check(&module);
+    for kernel in Kernel::all() {
+        Product { batch: 2, ..size(128, 128, 8) }.check(&kernel);
+        for shared in TRANSPOSES {
+            let product = Product { batch: 3, shared, ..size(20, 12, 17) };
+            product.check(&kernel);
+            Product { chunk: 8, transposed: [true, false], ..product }.check(&kernel);
+        }
     }
 }
 
 #[test]
 fn a_split_product_is_summed_in_order() {
-    let module = module("gemm.ptx");
-    for (chunk, k) in [(16, 64), (24, 61), (7, 30)] {
-        for transposed in TRANSPOSES {
-            let bias = Product { row_bias: true, col_bias: true, relu: true, ..size(12, 9, k) };
-            Product { chunk, transposed, ..bias }.check(&module);
+    for kernel in Kernel::all() {
+        for (chunk, k) in [(16, 64), (24, 61), (7, 30), (6, 16)] {
+            for transposed in TRANSPOSES {
+                let bias = Product { row_bias: true, col_bias: true, relu: true, ..size(12, 9, k) };
+                Product { chunk, transposed, ..bias }.check(&kernel);
+            }
         }
+        let product = Product { chunk: 16, ..size(30, 30, 200) };
+        assert_eq!(product.run(&kernel), product.run(&kernel));
     }
-    let product = Product { chunk: 16, ..size(30, 30, 200) };
-    assert_eq!(product.run(&module), product.run(&module));
 }
 
 #[test]
 fn biases_and_relu() {
-    let module = module("gemm.ptx");
-    for (row_bias, col_bias, relu) in
-        [(true, false, false), (false, true, false), (true, true, true), (false, false, true)]
-    {
-        Product { row_bias, col_bias, relu, ..size(130, 67, 12) }.check(&module);
+    let choices =
+        [(true, false, false), (false, true, false), (true, true, true), (false, false, true)];
+    for kernel in Kernel::all() {
+        for (row_bias, col_bias, relu) in choices {
+            Product { row_bias, col_bias, relu, ..size(130, 67, 12) }.check(&kernel);
+        }
     }
 }
 
 #[test]
 fn an_empty_sum_is_the_bias() {
-    let module = module("gemm.ptx");
-    Product { row_bias: true, ..size(5, 6, 0) }.check(&module);
-    Product { batch: 2, ..size(5, 6, 0) }.check(&module);
+    for kernel in Kernel::all() {
+        Product { row_bias: true, ..size(5, 6, 0) }.check(&kernel);
+        Product { batch: 2, ..size(5, 6, 0) }.check(&kernel);
+    }
 }
 
 #[test]
@@ -261,4 +342,53 @@ fn a_nan_comes_through_relu() {
     let found: Vec<f32> = memory.download(out, 4).unwrap();
     assert!(found[0].is_nan());
     assert_eq!(found[1..], [0.0, 0.0, f32::INFINITY]);
+}
+
+/// The bits that cards write for a NaN are all ones, to which no rounding may add.
+#[test]
+fn what_is_not_finite_stays_so() {
+    for kernel in Kernel::all() {
+        for bits in [0x7fff_ffff, 0xffff_ffff, 0x7fc0_0000, 0x7f80_0001] {
+            let product = Product { first: Some(f32::from_bits(bits)), ..size(3, 4, 5) };
+            let found = product.run(&kernel);
+            assert!(found[..4].iter().all(|x| x.is_nan()), "{}: {bits:x}, {found:?}", kernel.name);
+            assert!(found[4..].iter().all(|x| x.is_finite()));
+        }
+        let product = Product { first: Some(f32::NEG_INFINITY), ..size(3, 4, 5) };
+        assert!(product.run(&kernel)[..4].iter().all(|x| x.is_infinite()));
+    }
+}
+
+/// One thing broken at a time in the copies that run ahead.
+#[test]
+fn every_part_of_the_pipeline_is_needed() {
+    let sound = text("gemm_tf32.ptx");
+    let expected = deep(&Kernel::tf32(module("gemm_tf32.ptx"))).unwrap();
+    let race: fn(&FaultKind) -> bool = |kind| matches!(kind, FaultKind::Race(_));
+    let copy: fn(&FaultKind) -> bool = |kind| matches!(kind, FaultKind::AsyncCopy(_));
+    let unwritten: fn(&FaultKind) -> bool = |kind| matches!(kind, FaultKind::Uninitialised);
+    let outside: fn(&FaultKind) -> bool = |kind| matches!(kind, FaultKind::OutOfBounds(_));
+    for (right, wrong, fault) in [
+        ("bar.sync 0;", "", Some(race)),
+        ("cp.async.wait_group 1;", "cp.async.wait_group 2;", Some(copy)),
+        ("cp.async.wait_group 1;", "", Some(copy)),
+        ("cp.async.commit_group;", "", Some(copy)),
+        ("%stage, 49152;", "%stage, 32768;", Some(copy)),
+        ("mov.s32 %tile, -2;", "mov.s32 %tile, -1;", Some(unwritten)),
+        ("max.s32 %some, %some, 0; min.s32 %some, %some, 4;", "mov.s32 %some, 4;", Some(outside)),
+        ("cvt.rna.tf32.f32", "mov.b32", None),
+    ] {
+        assert!(sound.contains(right), "{right}");
+        let broken = Module::parse("k.ptx", &sound.replace(right, wrong)).unwrap();
+        match deep(&Kernel::tf32(broken)) {
+            Err(LaunchError::Fault(found)) => {
+                assert!(
+                    fault.is_some_and(|fault| fault(&found.kind)),
+                    "{wrong} for {right}: {found}"
+                );
+            }
+            Ok(found) => assert!(fault.is_none() && found != expected, "{wrong} for {right}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! `// loop: KERNEL SHARE FFMA, FLOP FLOP/byte, WAVEFRONTS wavefronts, SECTORS sectors`
 //!
-//! - The share of multiply-adds among the instructions issued, and floating-point operations for each byte that a thread
+//! - The share of multiply-adds (on tensor cores HMMA) among the instructions issued, and floating-point operations for each byte that a thread
 //!   loads from shared memory, in the worst of two generations of cards. NVIDIA's assembler says what instructions there
 //!   are and, for it is given line numbers, which line of the kernel each came from; how often a line is reached is
 //!   counted by the interpreter. So a branch that is taken once in 16 rounds counts a sixteenth.
@@ -16,8 +16,9 @@ use std::process::Command;
 
 use striate_ptx::{Stats, Transfer};
 
+use super::gemm::{self, Kernel};
 use super::ptxas::{assembler, required};
-use super::{conv, gemm, text};
+use super::{conv, module, text};
 
 const TARGETS: [&str; 2] = ["sm_86", "sm_90"];
 
@@ -30,13 +31,19 @@ struct Subject {
     launches: Vec<Stats>,
 }
 
-fn subjects() -> [Subject; 3] {
+fn subjects() -> [Subject; 4] {
     [
         Subject {
             file: "gemm.ptx",
             kernel: "gemm",
             label: "STORE:",
-            launches: gemm::TRANSPOSES.map(gemm::interior).to_vec(),
+            launches: gemm::interior(&Kernel::full(module("gemm.ptx"))),
+        },
+        Subject {
+            file: "gemm_tf32.ptx",
+            kernel: "gemm_tf32",
+            label: "LOOP:",
+            launches: gemm::interior(&Kernel::tf32(module("gemm_tf32.ptx"))),
         },
         Subject {
             file: "conv.ptx",
@@ -63,7 +70,7 @@ fn budget(subject: &Subject) -> Budget {
     });
     let line = line.unwrap_or_else(|| panic!("{} states no loop", subject.file));
     let words: Vec<&str> = line.split([' ', ',']).filter(|word| !word.is_empty()).collect();
-    let [share, "FFMA", flop, "FLOP/byte", wavefronts, "wavefronts", sectors, "sectors"] =
+    let [share, "FFMA" | "HMMA", flop, "FLOP/byte", wavefronts, "wavefronts", sectors, "sectors"] =
         words[..]
     else {
         panic!("`{line}` is not a budget")
@@ -165,7 +172,10 @@ fn parse(disassembly: &str, kernel: &str) -> Assembled {
             at = number.split(' ').next().and_then(|number| number.parse().ok()).unwrap();
         } else if let Some((_, text)) = line.split_once("*/ ").filter(|(_, t)| t.contains(';')) {
             let text = text.split(';').next().unwrap_or_default().trim().to_owned();
-            assembled.code.push(Machine { line: at, text });
+            // What never runs fills room.
+            if !text.starts_with("@!PT") {
+                assembled.code.push(Machine { line: at, text });
+            }
         }
     }
     assembled
@@ -187,10 +197,19 @@ impl Machine {
         self.target().is_some() || self.name() == "EXIT"
     }
 
+    /// Floating-point operations of a multiply-add for each thread: a warp multiplies 16 x 8 by 8 x 8 on tensor cores.
+    fn flop(&self) -> f64 {
+        match self.name() {
+            "FFMA" => 2.0,
+            "HMMA.1688.F32.TF32" => 64.0,
+            _ => 0.0,
+        }
+    }
+
     /// Bytes that a thread loads from shared memory.
     fn shared_bytes(&self) -> f64 {
         match self.name() {
-            "LDS.128" => 16.0,
+            "LDS.128" | "LDSM.16.M88.4" => 16.0,
             "LDS.64" => 8.0,
             name if name.starts_with("LDS") => 4.0,
             _ => 0.0,
@@ -206,7 +225,7 @@ impl Assembled {
             (start <= end).then_some(start..=end)
         });
         let products = |range: &std::ops::RangeInclusive<usize>| {
-            self.code[range.clone()].iter().filter(|m| m.name() == "FFMA").count()
+            self.code[range.clone()].iter().filter(|m| m.flop() > 0.0).count()
         };
         back.max_by_key(products).expect("a loop")
     }
@@ -234,9 +253,8 @@ impl Assembled {
         let sum = |of: &dyn Fn(&Machine) -> f64| -> f64 {
             self.code[range.clone()].iter().zip(&issues).map(|(m, n)| of(m) * n).sum()
         };
-        let products = sum(&|machine| f64::from(u8::from(machine.name() == "FFMA")));
-        let all = sum(&|machine| f64::from(u8::from(!machine.text.starts_with("@!PT"))));
-        [products / all, 2.0 * products / sum(&Machine::shared_bytes)]
+        let products = sum(&|machine| f64::from(u8::from(machine.flop() > 0.0)));
+        [products / issues.iter().sum::<f64>(), sum(&Machine::flop) / sum(&Machine::shared_bytes)]
     }
 }
 

@@ -5,8 +5,9 @@
 use striate_ptx::{Arg, FaultKind, LaunchError, Memory, Module};
 
 use super::conv::{self, BOTH};
+use super::gemm::{self, Kernel};
 use super::geometry::Shape;
-use super::{gemm, numbers, text};
+use super::{numbers, text};
 
 type Outcome = Result<Vec<f32>, LaunchError>;
 
@@ -72,7 +73,7 @@ const EXHIBITS: [Exhibit; 9] = [
         kernel: "gemm",
         right: "ld.param.u32 %b_col, [b_col]; ld.param.u32 %b_row, [b_row];",
         wrong: "mov.u32 %b_col, 1; ld.param.u32 %b_row, [n];",
-        run: |module| Ok(gemm::transposed(&module)),
+        run: |module| gemm::transposed(&Kernel::full(module)),
         fault: None,
     },
     Exhibit {
