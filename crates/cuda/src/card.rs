@@ -15,7 +15,7 @@ use cudarc::nvrtc::Ptx;
 use striate_tensor::{Error, ErrorKind, Result};
 
 /// The files of kernels, by name.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("elementwise.ptx", include_str!("../kernels/elementwise.ptx")),
     ("reduce.ptx", include_str!("../kernels/reduce.ptx")),
     ("pool.ptx", include_str!("../kernels/pool.ptx")),
@@ -24,6 +24,7 @@ const FILES: [(&str, &str); 10] = [
     ("random.ptx", include_str!("../kernels/random.ptx")),
     ("optimizer.ptx", include_str!("../kernels/optimizer.ptx")),
     ("gemm.ptx", include_str!("../kernels/gemm.ptx")),
+    ("gemm_tf32.ptx", include_str!("../kernels/gemm_tf32.ptx")),
     ("conv.ptx", include_str!("../kernels/conv.ptx")),
     ("conv_weight.ptx", include_str!("../kernels/conv_weight.ptx")),
 ];
@@ -165,8 +166,12 @@ impl Card {
         let context = CudaContext::new(ordinal).op("cuda")?;
         // SAFETY: there is one stream, so no event is needed to order what it does.
         unsafe { context.disable_event_tracking() };
+        let (major, minor) = context.compute_capability().op("cuda")?;
         let mut kernels = HashMap::new();
         for (file, text) in FILES {
+            if target(text) > 10 * major + minor {
+                continue;
+            }
             let module = context.load_module(Ptx::from_src(format!("// kernels/{file}\n{text}")));
             let module = module.op(file)?;
             for name in entries(text) {
@@ -180,6 +185,11 @@ impl Card {
         unsafe { result::memset_d8_async(bad, 0, SMALLEST, stream.cu_stream()) }.op("cuda")?;
         let (free, picked) = (Mutex::default(), AtomicBool::new(false));
         Ok(Arc::new(Self { ordinal, context, stream, kernels, memory, free, bad, picked }))
+    }
+
+    /// Whether the card is new enough for a kernel.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.kernels.contains_key(name)
     }
 
     /// Starts a kernel on a grid of blocks.
@@ -324,6 +334,12 @@ impl Drop for Card {
         self.lists().entry(SMALLEST).or_default().push(self.bad);
         self.give_back();
     }
+}
+
+/// The least compute capability that a file is for, times ten. One that names none is for the driver to refuse.
+fn target(text: &str) -> i32 {
+    let number = text.split("\n.target sm_").nth(1).and_then(|rest| rest.lines().next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// The names of the kernels in a file.
