@@ -65,7 +65,19 @@ impl<T: Float> Tensor<T> {
 
     /// [`Tensor::batch_norm_relu`] of `[batch, channels, sizes..]`, then [`Tensor::max_pool`]. What is normalised does not change
     /// which element of a window is the largest, or makes the smallest of it where the weight is negative; so only these elements are
-    /// normalised, and the whole is read as often as for its moments and its gradient.
+    /// normalised, and the whole is read as often as for its moments and its gradient. Where the weight is zero, all elements of a window
+    /// become equal, and its gradient goes to the largest instead of the first.
+    ///
+    /// ```
+    /// use striate_tensor::{Device, PoolSpec, Tensor, ops::Normalization};
+    /// let cpu = Device::cpu();
+    /// let x = Tensor::from_vec(vec![-1.0f32, 1.0, 1.0, -1.0], [1, 1, 2, 2], &cpu)?;
+    /// let (weight, bias) = (Tensor::full([1], -2.0, &cpu)?, Tensor::full([1], 0.5, &cpu)?);
+    /// let (affine, spec) = (Some([&weight, &bias]), PoolSpec::new([2, 2]));
+    /// let (y, _) = x.batch_norm_relu_max_pool(affine, Normalization::Batch, 0.0, &spec)?;
+    /// assert_eq!((y.shape(), y.to_vec()?), (&[1, 1, 1, 1][..], vec![2.5]));
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
     pub fn batch_norm_relu_max_pool<const N: usize>(
         &self,
         affine: Option<[&Tensor<T>; 2]>,

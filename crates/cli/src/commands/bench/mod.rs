@@ -6,10 +6,7 @@ mod peers;
 mod scaling;
 pub mod timing;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use striate::conv::conv::allow_winograd;
-use striate::prelude::Device;
 
 use crate::Failure;
 
@@ -47,13 +44,10 @@ pub struct Processor {
 }
 
 impl Processor {
-    /// Starts the threads, if that has not been done.
+    /// Makes the program compute that way from here on, whichever thread asks, if it has not computed anything yet.
     pub fn start(self) -> Result<(), Failure> {
-        static STARTED: AtomicBool = AtomicBool::new(false);
         allow_winograd(!self.precise);
-        if let Some(threads) = self.threads
-            && !STARTED.swap(true, Ordering::Relaxed)
-        {
+        if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
         }
         Ok(())
@@ -64,7 +58,9 @@ impl Processor {
         self,
         work: impl FnOnce() -> Result<R, String> + Send,
     ) -> Result<R, Failure> {
-        self.start()?;
-        Ok(Device::cpu().enter(work)?)
+        allow_winograd(!self.precise);
+        let threads = self.threads.unwrap_or(0);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        Ok(pool.install(work)?)
     }
 }

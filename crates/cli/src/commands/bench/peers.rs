@@ -304,8 +304,8 @@ fn time_product([m, k, n]: [usize; 3], device: &Device) -> Result<Measured, Stri
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let filter = Regex::new(&arguments.filter)
         .map_err(|error| format!("--filter {}: {error}", arguments.filter))?;
-    let device = &device(&arguments.device)?;
     arguments.processor.start()?;
+    let device = &device(&arguments.device)?;
     let threads = rayon::current_num_threads();
     for workload in workloads()?.iter().filter(|workload| filter.is_match(&workload.name)) {
         let batch = workload.batch;
