@@ -16,7 +16,7 @@ type Forward<T> = fn(Algorithm, &ConvShape, [&[T]; 2], Option<&[T]>, &mut [T]);
 /// Of shape, input, outputs with their indices, and which cells they are.
 type MaxForward<T> = fn(&PoolShape, &[T], (&mut [T], &mut [i64]), pool::max::Choice<'_, T>);
 
-/// Of shape, gradients with their indices, what they are added to, and their sums.
+/// Of shape, gradients with their indices, what they are added to, and the input's gradient.
 type MaxBackward<T> = fn(&PoolShape, (&[T], &[i64]), Option<pool::Onto<'_, T>>, &mut [T]);
 
 /// The functions of one element type, under the names of the public ones that call them.

@@ -12,7 +12,8 @@
 //!
 //! A convolution whose ReLU stands before a pooling keeps to the first row.
 //!
-//! The results agree to rounding. [`Pass::fused`] switches it off, and so do hooks, which want to see what every
+//! The results agree to rounding; the gradients do unless a window that is pooled has several largest elements, as all of it are where a
+//! weight of batch norm is zero: then it goes to another of them. [`Pass::fused`] switches it off, and so do hooks, which want to see what every
 //! layer computes.
 
 use striate_tensor::{ErrorContext, Float, Result, Tensor};

@@ -127,15 +127,17 @@ pub trait Module<T: Float = f32>: Send + Sync {
     /// Its output for `x`: errors name its path, and the hooks of `pass` are called. On a processor all of it runs on a thread of
     /// rayon's pool: see [`Device::enter`](striate_tensor::Device::enter).
     fn forward(&self, x: &Tensor<T>, pass: &Pass<T>) -> Result<Tensor<T>> {
-        let output = x.device().enter(|| self.compute(x, pass)).at(self.path())?;
-        pass.visited(&Visit {
-            path: self.path(),
-            kind: self.kind(),
-            leaf: self.children().is_empty(),
-            input: x,
-            output: &output,
-        })?;
-        Ok(output)
+        x.device().enter(|| {
+            let output = self.compute(x, pass).at(self.path())?;
+            pass.visited(&Visit {
+                path: self.path(),
+                kind: self.kind(),
+                leaf: self.children().is_empty(),
+                input: x,
+                output: &output,
+            })?;
+            Ok(output)
+        })
     }
 
     /// All parameters, in the order of the network; one that is in use in several places once.

@@ -1,6 +1,7 @@
 //! Modules: paths, modes, hooks, freezing, running moments, initial values.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use striate_nn::layers::*;
 use striate_nn::{Distribution, Init, Module, ModuleExt, Pass, Summary, state};
@@ -298,13 +299,37 @@ fn on_the_pool() -> bool {
 }
 
 /// A thread from outside would wake one of the pool for every loop of every operation, which takes longer than many a loop.
+/// Other tests' work may be in already, so it is tried again.
 #[test]
 fn a_network_and_its_gradient_are_computed_on_the_pool() -> Result<()> {
     assert!(!on_the_pool());
-    let (net, x) = (Whereabouts::default(), Tensor::ones([1], &Device::cpu())?.tracked());
-    Module::forward(&net, &x, &Pass::train(1, 0))?.backward()?;
-    assert_eq!(*net.0.lock().unwrap(), [true, true]);
-    Ok(())
+    let x = Tensor::ones([1], &Device::cpu())?.tracked();
+    for _ in 0..1000 {
+        let net = Whereabouts::default();
+        Module::forward(&net, &x, &Pass::train(1, 0))?.backward()?;
+        if *net.0.lock().unwrap() == [true, true] {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("never on the pool");
+}
+
+/// A thread of the pool that waits takes up work from outside. Two steps on one stack could wait for each other's locks.
+#[test]
+fn one_work_is_in_at_a_time() {
+    let cpu = Device::cpu();
+    let alone = || {
+        std::thread::scope(|threads| {
+            let other = threads.spawn(|| cpu.enter(on_the_pool));
+            !other.join().unwrap()
+        })
+    };
+    let found = (0..1000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        cpu.enter(|| on_the_pool().then(alone))
+    });
+    assert_eq!(found, Some(true));
 }
 
 /// The identity, with a mark on what it computes together with a ReLU.

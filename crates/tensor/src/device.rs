@@ -1,6 +1,6 @@
 //! The device as a value.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 
 use crate::backend::{Backend, cpu::Cpu, meta::Meta};
 use crate::{Error, ErrorKind, Result};
@@ -57,8 +57,11 @@ impl Device {
     }
 
     /// Does `work`, which computes on this device again and again. A processor's kernels run on the threads of rayon's pool,
-    /// and a thread from outside would wake one and wait for each; here it does so once. [`Tensor::backward`](crate::Tensor::backward) and
-    /// what runs a network do it by themselves.
+    /// and a thread from outside would wake one and wait for each; here it does so once.
+    /// [`Tensor::backward`](crate::Tensor::backward) and what runs a network do it by themselves.
+    ///
+    /// So `work` may run on another thread than its caller's: with other thread-locals, and with a stack of 2 MiB unless
+    /// `RUST_MIN_STACK` says more. Nothing changes on a thread that is a pool's already, or while another's work is in.
     ///
     /// ```
     /// use striate_tensor::{Device, Tensor};
@@ -68,10 +71,19 @@ impl Device {
     /// # Ok::<(), striate_tensor::Error>(())
     /// ```
     pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match self.0.is_threaded() && rayon::current_thread_index().is_none() {
-            true => rayon::scope(|_| work()),
-            false => work(),
+        // A thread of the pool that waits for others takes up what comes from outside. If that were another's work, with locks that it
+        // takes, it could wait for one that the work below it on the same stack holds: so one is in at a time.
+        static ENTERED: Mutex<()> = Mutex::new(());
+        if !self.0.is_threaded() || rayon::current_thread_index().is_some() {
+            return work();
         }
+        let _entered = match ENTERED.try_lock() {
+            Ok(entered) => entered,
+            // Work that panicked has left nothing behind here.
+            Err(TryLockError::Poisoned(entered)) => entered.into_inner(),
+            Err(TryLockError::WouldBlock) => return work(),
+        };
+        rayon::scope(|_| work())
     }
 
     /// Fails unless `other` is the same device.

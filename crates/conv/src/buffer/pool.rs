@@ -8,7 +8,7 @@
 //! blocks stay near the thread of rayon's pool that had them, and go on to the free lists when others follow. Threads outside
 //! compute little, and what they give back is for all.
 //!
-//! Apart from these, a class never caches more blocks than were in use together, so the cache is bounded by what the
+//! A class never caches more blocks than were in use together, wherever they lie, so the cache is bounded by what the
 //! program itself needed of each size. [`trim`] gives all of it back.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -98,15 +98,18 @@ pub fn trim() {
     }
 }
 
-/// A free block of a class, if there is one: rather one that this thread gave back.
+/// A free block of a class, if there is one: rather one that this thread gave back, and rather one that no other did.
 fn take(class: usize) -> Option<Free> {
-    take_near(class).or_else(|| lock(&FREE[class]).pop())
+    let from = |list| take_from(list, class);
+    let mine = near().and_then(from);
+    let free = mine.or_else(|| lock(&FREE[class]).pop());
+    free.or_else(|| NEAR_FREE.iter().find_map(from))
 }
 
-fn take_near(class: usize) -> Option<Free> {
-    let mut near = lock(near()?);
-    let last = near.iter().rposition(|&(other, _)| other == class)?;
-    near.remove(last).map(|(_, block)| block)
+fn take_from(list: &Mutex<VecDeque<(usize, Free)>>, class: usize) -> Option<Free> {
+    let mut list = lock(list);
+    let last = list.iter().rposition(|&(other, _)| other == class)?;
+    list.remove(last).map(|(_, block)| block)
 }
 
 /// Keeps a block of a class for whoever wants one.

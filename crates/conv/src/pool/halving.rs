@@ -79,7 +79,8 @@ impl Halving {
         if each.len() == 1 {
             return [each[0]; BLOCK];
         }
-        let plane = block(&self.plane[..count], first, 0);
+        // A block that is filled up stays with the planes that it has.
+        let plane = block(&self.plane[..count], first, self.plane[count - 1]);
         let mut found = [each[plane[0] as usize]; BLOCK];
         if plane[0] != plane[BLOCK - 1] {
             for i in 0..BLOCK {

@@ -91,7 +91,7 @@ pub fn extreme_forward<T: Float>(
 
 /// Which cell of a window is sought.
 #[derive(Clone, Copy)]
-pub enum Choice<'a, T> {
+pub(crate) enum Choice<'a, T> {
     Largest,
     /// The largest, unless it is not positive.
     LargestPositive,

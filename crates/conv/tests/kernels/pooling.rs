@@ -191,8 +191,26 @@ fn every_small_adaptive_geometry() {
 /// Planes are halved some together: the last may be fewer, and a plane may be too large for company.
 #[test]
 fn halving_of_many_planes() {
-    for sizes in [[5, 3, 20, 22], [11, 7, 9, 11], [2, 3, 65, 70], [3, 5, 2, 2]] {
+    for sizes in [[5, 3, 20, 22], [11, 7, 9, 11], [2, 3, 65, 70], [3, 5, 2, 2], [86, 3, 4, 4]] {
         check(&PoolShape::sliding(&PoolSpec::new([2, 2]), &sizes).unwrap());
+    }
+}
+
+/// The first of few planes told all others which extreme they have.
+#[test]
+fn channels_of_both_signs_in_one_block() {
+    let shape = PoolShape::sliding(&PoolSpec::new([2, 2]), &[1, 4, 3, 5]).unwrap();
+    let x = reals::<f64>(shape.input_len(), 1);
+    let (mut y, mut indices) = (vec![0.0; 8], vec![0; 8]);
+    extreme_forward(&shape, &x, &[1.0, -1.0, 1.0, -1.0], &mut y, &mut indices);
+    for (plane, y) in y.chunks(2).enumerate() {
+        let cell = |row: usize, column: usize| x[15 * plane + 5 * row + column];
+        for (window, y) in y.iter().enumerate() {
+            let left = 2 * window;
+            let cells = [cell(0, left), cell(0, left + 1), cell(1, left), cell(1, left + 1)];
+            let extreme = if plane % 2 == 0 { f64::max } else { f64::min };
+            assert_eq!(*y, cells.into_iter().reduce(extreme).unwrap(), "plane {plane}");
+        }
     }
 }
 

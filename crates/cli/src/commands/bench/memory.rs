@@ -56,9 +56,8 @@ pub fn watch(
             step()?;
         }
         last = Usage::now();
-        if let (Some(before), Some(last)) = (&before, &last) {
-            faults = (last.faults - before.faults) / STEPS as f64;
-        }
+        let (Some(before), Some(last)) = (&before, &last) else { break };
+        faults = (last.faults - before.faults) / STEPS as f64;
         if faults < QUIET {
             break;
         }
