@@ -102,5 +102,8 @@ fn peers_workloads_are_json_lines() {
     assert!(line["gflops"].as_f64() > Some(0.0));
     assert!(line["checksum"].as_f64() > Some(1.0));
     fails(&["bench", "peers", "--filter", "("], "--filter (");
+    for threads in ["0", "99999999"] {
+        fails(&["bench", "peers", "--threads", threads], "1..=1024");
+    }
     assert_eq!(prints(&["bench", "peers", "--filter", "no such workload"]), "");
 }

@@ -36,8 +36,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 #[derive(clap::Args, Clone, Copy)]
 pub struct Processor {
     /// How many threads [default: one a core]
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
     /// Never by Winograd's algorithm, whose rounding errors are larger
     #[arg(long)]
     precise: bool,
@@ -48,7 +48,7 @@ impl Processor {
     pub fn start(self) -> Result<(), Failure> {
         allow_winograd(!self.precise);
         if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+            rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global()?;
         }
         Ok(())
     }
@@ -59,7 +59,7 @@ impl Processor {
         work: impl FnOnce() -> Result<R, String> + Send,
     ) -> Result<R, Failure> {
         allow_winograd(!self.precise);
-        let threads = self.threads.unwrap_or(0);
+        let threads = self.threads.unwrap_or(0) as usize;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         Ok(pool.install(work)?)
     }
