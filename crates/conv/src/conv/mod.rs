@@ -281,6 +281,17 @@ fn tiles_of<T>(
     tiles.collect()
 }
 
+/// What the sums of each group's channels start from: the bias, or zero, and zero for the rows that fill the last panel.
+fn starts<T: Float>(groups: usize, channels: usize, bias: Option<&[T]>) -> Vec<T> {
+    let padded = channels.next_multiple_of(T::kernel().rows);
+    let mut starts = vec![T::ZERO; groups * padded];
+    let bias = bias.unwrap_or(&[]).chunks_exact(channels);
+    for (starts, bias) in starts.chunks_exact_mut(padded).zip(bias) {
+        starts[..channels].copy_from_slice(bias);
+    }
+    starts
+}
+
 /// How many of `items` are summed in a chunk, and how many chunks that makes, at most `most`.
 fn chunks(items: usize, most: usize) -> [usize; 2] {
     let chunk = items.div_ceil(most);

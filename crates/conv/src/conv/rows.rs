@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Operation, TASKS, flip, padded, tiles_of};
+use super::{Operation, TASKS, flip, padded, starts, tiles_of};
 use crate::buffer::Buffer;
 use crate::element::Float;
 use crate::gemm::kernel::{Offsets, Place, Rows};
@@ -76,14 +76,8 @@ pub(super) fn forward<T: Float>(
     let [inputs, outputs] = [shape.in_channels, shape.out_channels].map(|n| n / groups);
     let weights: Vec<_> =
         weight.par_chunks_exact(weight.len() / groups).map(|weight| pack(shape, weight)).collect();
-    // Where there are fewer channels than rows of a panel, or the last panel has fewer.
-    let padded = outputs.next_multiple_of(T::kernel().rows);
-    let mut starts = vec![T::ZERO; groups * padded];
-    for (starts, bias) in
-        starts.chunks_exact_mut(padded).zip(bias.unwrap_or(&[]).chunks_exact(outputs))
-    {
-        starts[..outputs].copy_from_slice(bias);
-    }
+    let starts = starts(groups, outputs, bias);
+    let padded = starts.len() / groups;
 
     let [depth, height, width] = shape.output;
     let rows = depth * height;

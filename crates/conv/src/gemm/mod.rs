@@ -14,7 +14,7 @@ mod pack;
 use rayon::prelude::*;
 
 use crate::element::Float;
-pub(crate) use blocked::product as multiply;
+pub(crate) use blocked::{Start, product as multiply};
 pub(crate) use matrix::cuts;
 pub use matrix::{Matrix, MatrixMut, Tile};
 pub(crate) use pack::{Factor, Packed, even};

@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Operation, TASKS, is_sparse, padded, tiles_of};
+use super::{Operation, TASKS, is_sparse, padded, starts, tiles_of};
 use crate::element::Float;
-use crate::gemm::{Matrix, Packed, Tile, Update, even, multiply};
+use crate::gemm::{Matrix, Packed, Start, Tile, even, multiply};
 use crate::geometry::ConvShape;
 use crate::unfold::{Patches, Windows};
 pub(super) use input_gradient::{convolve_flipped, input_gradient};
@@ -162,18 +162,13 @@ fn convolve<T: Float>(
     let tile = even(group.output, TILE, kernel.columns);
     let channels = group.out_channels;
     let tasks = tiles_of(output, [channels, group.output], [channels, tile]);
+    let starts = starts(group.groups, channels, bias);
+    let padded = starts.len() / group.groups;
     tasks.into_par_iter().for_each(|(index, Tile { rows, columns, matrix: mut output })| {
-        let mut update = Update::Overwrite;
-        if let Some(bias) = bias {
-            let first = index % group.groups * group.out_channels + rows.start;
-            for (row, &bias) in bias[first..][..rows.len()].iter().enumerate() {
-                output.row_mut(row).fill(bias);
-            }
-            update = Update::Add;
-        }
+        let start = Start::Rows(&starts[index % group.groups * padded..][..padded]);
         let planes = group.planes(input, index, 0..group.in_channels);
         let windows = Windows { patches: &group.patches, planes };
         let weight = (&weights[index % group.groups], rows);
-        multiply(weight, (&windows, columns), update, &mut output);
+        multiply(weight, (&windows, columns), start, &mut output);
     });
 }

@@ -98,6 +98,7 @@ fn add_group<T: Float, F, const STEP: usize, const TAPS: usize, const TILE: usiz
                 let b = right.panel(number * together, [point, points]);
                 for &[from, to, depth] in &runs {
                     let panels = Panels {
+                        from: &[],
                         depth,
                         a: &a[from * LANES..],
                         a_stride: LANES,

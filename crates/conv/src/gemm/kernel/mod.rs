@@ -45,6 +45,8 @@ pub(crate) struct Panels<'a, T> {
     pub(crate) count: usize,
     /// Elements from one panel of `B` to the next, and from one row to the next.
     pub(crate) b_strides: [usize; 2],
+    /// What the sums of each row start from; of none, from zero.
+    pub(crate) from: &'a [T],
 }
 
 /// What a kernel is given, its lengths checked.
@@ -57,9 +59,10 @@ struct Raw<T> {
     c: *mut T,
     c_strides: [usize; 2],
     add: bool,
-    /// Where the rows of `b` are listed: where each begins, and what the sums of each row of `c` start from.
-    offsets: *const usize,
+    /// What the sums of each row of `c` start from, if it is not zero.
     from: *const T,
+    /// Where each row of `b` begins, where they are listed.
+    offsets: *const usize,
 }
 
 /// `c = a b`, or `c += a b`.
@@ -125,7 +128,7 @@ impl<T: 'static> Kernel<T> {
     #[inline]
     pub(crate) unsafe fn tile_at(
         &self,
-        Panels { depth, a, a_stride, b, count, b_strides }: Panels<'_, T>,
+        Panels { depth, a, a_stride, b, count, b_strides, from }: Panels<'_, T>,
         c: *mut T,
         c_strides: [usize; 2],
         add: bool,
@@ -134,9 +137,11 @@ impl<T: 'static> Kernel<T> {
         let last = [steps * a_stride, (count - 1) * b_strides[0] + steps * b_strides[1]];
         let inside = a.len() >= last[0] + self.rows && b.len() >= last[1] + self.columns;
         assert!(depth == 0 || inside);
+        assert!(from.is_empty() || from.len() >= self.rows);
         let (a, b) = (a.as_ptr(), b.as_ptr());
-        // SAFETY: the panels hold `depth` rows each, the caller vouches for the tiles, and the kernel was chosen
-        // because this processor has the instructions that it uses.
+        let from = if from.is_empty() { ptr::null() } else { from.as_ptr() };
+        // SAFETY: the panels hold `depth` rows each, there is a start for each row or none, the caller vouches for the tiles,
+        // and the kernel was chosen because this processor has the instructions that it uses.
         unsafe {
             self.run[count - 1](&Raw {
                 depth,
@@ -147,8 +152,8 @@ impl<T: 'static> Kernel<T> {
                 c,
                 c_strides,
                 add,
+                from,
                 offsets: ptr::null(),
-                from: ptr::null(),
             })
         }
     }
@@ -294,7 +299,7 @@ unsafe fn portable_tile<T: PortableFloat, const LISTED: bool>(raw: &Raw<T>) {
     let &Raw { depth, a, a_stride, b, b_strides: [_, b_stride], .. } = raw;
     let &Raw { c, c_strides: [_, row_stride], add, .. } = raw;
     let mut sums = [[T::default(); 8]; 4];
-    if LISTED {
+    if !raw.from.is_null() {
         for (i, sums) in sums.iter_mut().enumerate() {
             // SAFETY: there is a value for each of 4 rows.
             *sums = [unsafe { *raw.from.add(i) }; 8];
@@ -338,7 +343,7 @@ mod tests {
         for (depth, count) in
             [0, 1, 2, 7, 193].into_iter().flat_map(|d| [(d, 1), (d, kernel.panels())])
         {
-            for (add, gap) in [(false, 0), (true, 3)] {
+            for (add, gap, starts) in [(false, 0, 0), (true, 3, rows), (false, 1, rows)] {
                 let row_strides = [2, 1].map(|n| columns + n * gap);
                 let b_strides = [depth * row_strides[0] + gap, row_strides[0]];
                 let c_strides = [rows * row_strides[1] + 5 * gap, row_strides[1]];
@@ -347,7 +352,9 @@ mod tests {
                 let b: Vec<T> = (0..count * b_strides[0]).map(|i| value(i + 5)).collect();
                 let mut c: Vec<T> = (0..count * c_strides[0]).map(|i| value(i + 11)).collect();
                 let before = c.clone();
-                let panels = Panels { depth, a: &a, a_stride, b: &b, count, b_strides };
+                let from: Vec<T> = (0..starts).map(|i| value(i + 3)).collect();
+                let panels =
+                    Panels { depth, a: &a, a_stride, b: &b, count, b_strides, from: &from };
                 kernel.tile(panels, &mut c, c_strides, add);
                 for (i, (&c, &before)) in c.iter().zip(&before).enumerate() {
                     let (panel, rest) = (i / c_strides[0], i % c_strides[0]);
@@ -356,7 +363,8 @@ mod tests {
                     let b = |k| b[panel * b_strides[0] + k * b_strides[1] + column];
                     let steps = 0..if inside { depth } else { 0 };
                     let sum: T = steps.map(|k| a[k * a_stride + row] * b(k)).sum();
-                    let start = if add { before } else { T::ZERO };
+                    let from = from.get(row).copied().unwrap_or(T::ZERO);
+                    let start = from + if add { before } else { T::ZERO };
                     let expected = if inside { start + sum } else { before };
                     assert_eq!(c, expected, "{} at {i}, {count} of depth {depth}", kernel.name);
                 }
@@ -459,7 +467,8 @@ mod tests {
     fn short_panels_are_refused() {
         let kernel = portable::<f32>();
         let [a, b] = [&[0.0; 8][..], &[0.0; 15][..]];
-        let panels = Panels { depth: 2, a, a_stride: 4, b, count: 1, b_strides: [16, 8] };
+        let panels =
+            Panels { depth: 2, a, a_stride: 4, b, count: 1, b_strides: [16, 8], from: &[] };
         kernel.tile(panels, &mut [0.0; 32], [32, 8], false);
     }
 }

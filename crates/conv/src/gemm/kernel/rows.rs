@@ -86,8 +86,8 @@ impl<T: Float> Kernel<T> {
             c,
             c_strides,
             add: false,
-            offsets: offsets.as_ptr(),
             from: from.as_ptr(),
+            offsets: offsets.as_ptr(),
         };
         // SAFETY: the panel holds `depth` rows, every piece lies in the cells, there is a start for each row, the caller
         // vouches for the tiles, and the kernel was chosen because this processor has the instructions that it uses.

@@ -167,7 +167,7 @@ macro_rules! kernel {
                 let &super::Raw { depth, mut a, a_stride, mut b, b_strides, .. } = raw;
                 let &super::Raw { c, c_strides, add, .. } = raw;
                 let mut sums = [[[$zero(); $vectors]; PANELS]; $rows];
-                if LISTED {
+                if !raw.from.is_null() {
                     for (i, sums) in sums.iter_mut().enumerate() {
                         // SAFETY: there is a value for each row.
                         *sums = [[$splat(unsafe { *raw.from.add(i) }); $vectors]; PANELS];
