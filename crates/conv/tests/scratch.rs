@@ -36,6 +36,7 @@ fn scratch_is_what_a_call_holds_beside_its_tasks() {
         (square(3).dilation([4, 4]), [8, 24, 30, 30], 32),
         (square(3).padding([1, 1]).stride([2, 2]), [2, 64, 28, 28], 128),
         (square(1), [2, 256, 14, 14], 512),
+        (square(4).padding([1, 1]).stride([2, 2]), [4, 64, 56, 56], 128),
         (square(3).padding([1, 1]).groups(4), [4, 64, 14, 14], 64),
         (square(9).padding([4, 4]), [4, 32, 32, 32], 48),
     ];

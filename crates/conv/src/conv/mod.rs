@@ -11,8 +11,8 @@
 //! with the unfolded input (`im2col`). Where a group has few channels, or makes few, that product has few rows, and
 //! plain loops along rows do better (`direct`). Where few channels read what was unfolded, and where
 //! a stride or a dilation stands in the way, the product is faster if nothing is unfolded: by vectors of channels (`indirect`), or,
-//! where rows fill vectors, of pixels (`rows`). At stride 1, with enough channels, a quarter
-//! to a half of the products do (`winograd`). [`Algorithm::of`] chooses.
+//! where rows fill vectors, of pixels (`rows`). With enough channels, a quarter to two
+//! thirds of the products do (`winograd`). [`Algorithm::of`] chooses.
 //!
 //! The gradients are written for the shape that the forward pass had: input cells that no window
 //! covers get a gradient of zero; by Winograd's algorithm, of what rounding leaves of it.
@@ -56,7 +56,7 @@ pub enum Algorithm {
     Rows,
     /// Loops along rows, one pair of channels at a time.
     Direct,
-    /// A quarter to a half of the products: kernels at stride 1, in f32.
+    /// A quarter to two thirds of the products, in f32.
     Winograd,
 }
 

@@ -21,9 +21,6 @@ pub fn scratch<T: Float>(operation: Operation, shape: &ConvShape) -> usize {
     match (algorithm, operation) {
         // Groups of a few weights.
         (Algorithm::Direct, _) => 0,
-        (Algorithm::Winograd, Operation::WeightGradient) => {
-            winograd::held_by_weight_gradient::<T>(shape)
-        }
         (Algorithm::Winograd, _) => winograd::held_len::<T>(operation, shape),
         (Algorithm::Indirect, Operation::WeightGradient) => indirect::sums_len::<T>(shape),
         (_, Operation::WeightGradient) => im2col::partial_len::<T>(shape),

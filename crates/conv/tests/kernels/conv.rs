@@ -257,6 +257,11 @@ fn large_shapes() -> Vec<ConvShape> {
         // Paddings behind that are wider than the kernel reaches, and narrow ones before.
         conv(ConvSpec { padding: [[0, 5], [1, 4]], ..ConvSpec::new([3, 3]) }, [4, 11, 1, 5], 68),
         conv(ConvSpec { padding: [[1, 1], [0, 4]], ..ConvSpec::new([2, 2]) }, [2, 35, 7, 23], 31),
+        // Strides: phases of unlike sizes, of one tap and of two, cut off by rows that no window reaches, with padding wider than the kernel.
+        conv(ConvSpec::new([4, 4]).padding([1, 1]).stride([2, 2]), [3, 20, 31, 28], 33),
+        conv(ConvSpec::new([7, 5]).padding([3, 6]).stride([3, 2]), [2, 7, 26, 19], 18),
+        conv(ConvSpec::new([2, 3]).stride([1, 2]), [5, 17, 9, 30], 16),
+        conv(ConvSpec { padding: [[0, 3], [5, 1]], ..k3.stride([2, 3]) }, [4, 33, 12, 4], 20),
         // As many taps and channels as leave a row of the weight's gradient half a vector.
         conv(ConvSpec::new([1, 3]), [1, 25, 9, 9], 33),
         // Inputs most of whose cells few taps read.
@@ -348,17 +353,21 @@ fn rms_error(found: &[f32], exact: &[f64]) -> f64 {
 #[test]
 fn transforms_lose_few_digits() {
     let by = Algorithm::Winograd;
-    for (channels, [batch, size], [kernel, padding], allowed) in [
-        ([512, 32], [1, 12], [3, 1], 1.2e-6),
-        ([16, 16], [24, 32], [3, 1], 3.0e-6),
-        ([512, 512], [2, 5], [3, 0], 1.2e-6),
-        ([64, 64], [2, 22], [3, 0], 1.2e-6),
-        ([16, 16], [24, 32], [5, 2], 3.0e-6),
-        ([512, 64], [1, 12], [5, 2], 3.0e-6),
-        ([256, 64], [1, 12], [7, 3], 3.0e-6),
+    for (channels, [batch, size], [kernel, padding, stride], allowed) in [
+        ([512, 32], [1, 12], [3, 1, 1], 1.2e-6),
+        ([16, 16], [24, 32], [3, 1, 1], 3.0e-6),
+        ([512, 512], [2, 5], [3, 0, 1], 1.2e-6),
+        ([64, 64], [2, 22], [3, 0, 1], 1.2e-6),
+        ([16, 16], [24, 32], [5, 2, 1], 3.0e-6),
+        ([512, 64], [1, 12], [5, 2, 1], 3.0e-6),
+        ([256, 64], [1, 12], [7, 3, 1], 3.0e-6),
+        ([256, 64], [2, 12], [2, 0, 1], 1.2e-6),
+        ([128, 64], [2, 30], [4, 1, 2], 1.5e-6),
+        ([32, 64], [2, 24], [5, 2, 2], 1.5e-6),
+        ([32, 64], [2, 24], [7, 3, 2], 3.0e-6),
     ] {
         let [inputs, outputs] = channels;
-        let spec = ConvSpec::new([kernel; 2]).padding([padding; 2]);
+        let spec = ConvSpec::new([kernel; 2]).padding([padding; 2]).stride([stride; 2]);
         let [x, w] = [[batch, inputs, size, size], [outputs, inputs, kernel, kernel]];
         let shape = ConvShape::conv(&spec, &x, &w).unwrap();
         if !by.applies::<f32>(Operation::Forward, &shape) {

@@ -1,4 +1,4 @@
-//! Convolution at stride 1 by Winograd's algorithm: a quarter of the products, or a third of a very large kernel's.
+//! Convolution by Winograd's algorithm: a quarter of the products, or a third of a very large kernel's.
 //!
 //! For 3x3 kernels the input is cut into tiles of 6x6 cells that overlap by two, and each becomes 4x4 outputs,
 //! F(4x4, 3x3). At each of the 36 points of the transform the tiles are a matrix `[in_channels, tiles]` and the weights a
@@ -22,6 +22,9 @@
 //! tiles have cells that far apart. Tiles of all phases make a row: a *band* of the output has a line of tiles for each phase of lines, and
 //! in a line the tiles of all phases of columns take turns. Nothing is copied apart.
 //!
+//! Kernels of two taps have F(5x5, 2x2) or F(4x4, 2x2) ([`two`]). A stride makes such kernels of larger ones: the phases of the input become
+//! channels of a convolution at stride 1 ([`strided`]).
+//!
 //! The gradient of the input is the convolution of the output's gradient with the flipped kernel, or the adjoint of all this: the transposed
 //! transforms, and squares of 6x6 cells that are added where they overlap. Maps that were not padded give the adjoint fewer products.
 //!
@@ -32,23 +35,30 @@
 
 mod convolve;
 mod seven;
+mod strided;
 mod tiles;
 mod transform;
+mod two;
 mod weight_gradient;
 
 use std::ops::Range;
 
 use self::convolve::{Maps, Weights};
 use self::seven::Seven;
+use self::strided::Phases;
 use self::transform::{Adjoint, Forward, Four, LANES, Three};
-pub(super) use self::weight_gradient::held_len as held_by_weight_gradient;
+use self::two::Two;
 use super::{Operation, padded};
+use crate::buffer::Buffer;
 use crate::element::{DType, Float};
 use crate::gemm::cuts;
 use crate::geometry::{ConvShape, ConvSpec};
 
 /// Whether this can compute a sum of `T`.
 pub(super) fn applies<T: Float>(operation: Operation, shape: &ConvShape) -> bool {
+    if let Some(Phases { unit, .. }) = Phases::of(shape) {
+        return applies::<T>(operation, &unit);
+    }
     let ConvSpec { kernel, stride, dilation, groups, .. } = shape.spec;
     let plain = stride == [1; 3] && groups == 1 && kernel[0] == 1;
     let flat = shape.input[0] == 1 && shape.output[0] == 1;
@@ -71,11 +81,18 @@ const TRANSFORM: [f64; 2] = [17.0, 12.0];
 /// What transforming the weights of a pair of channels and a block of taps, or their gradient, costs once a call, in products.
 const WEIGHTS: [f64; 2] = [1250.0, 1550.0];
 
+/// What copying a cell of a phase costs, in products. Fitted to kernels of 3 to 7 at stride 2 on a Zen 3.
+const COPY: f64 = 75.0;
+
 /// What this costs, as a share of the plain algorithm: the products that are left, counting lanes that no channel fills; the transforms
 /// of the tiles, which spread over the channels on the other side and over the taps; and that of the weights, which spreads over all
 /// outputs. Tiles reach beyond the output, and blocks of taps read more of them. The numbers were fitted to the times of 40 layers, of 3 to
 /// 1024 channels, 3 to 112 cells, kernels of 3 to 9 and 1 to 128 images, on a Zen 4, in the unit in which the other estimates come out.
 pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
+    if let Some(phases) = Phases::of(shape) {
+        let [products, copied] = phases.cost();
+        return products * cost::<T>(operation, &phases.unit) + COPY * copied;
+    }
     if operation != Operation::InputGradient {
         return cost_of::<T>(operation, shape);
     }
@@ -145,6 +162,14 @@ macro_rules! by_transform {
                 let $by = Seven::<3, 5>;
                 $work
             }
+            [5, 2] => {
+                let $by = Two(Four);
+                $work
+            }
+            [4, 2] => {
+                let $by = Two(Three);
+                $work
+            }
             _ => {
                 let $by = Seven::<4, 4>;
                 $work
@@ -161,6 +186,10 @@ pub(super) fn forward<T: Float>(
     bias: Option<&[T]>,
     output: &mut [T],
 ) {
+    if let Some(phases) = Phases::of(shape) {
+        let (input, weight) = (phases.split(input), phases.split_weight(weight));
+        return forward(&phases.unit, &input, &weight, bias, output);
+    }
     let strides = [shape.in_channels, 1];
     convolve(shape, (input, &weights_of(shape, weight, strides)), bias, output);
 }
@@ -172,6 +201,12 @@ pub(super) fn input_gradient<T: Float>(
     weight: &[T],
     grad_input: &mut [T],
 ) {
+    if let Some(phases) = Phases::of(shape) {
+        let weight = phases.split_weight(weight);
+        let mut split = Buffer::for_overwrite(phases.unit.input_len());
+        input_gradient(&phases.unit, grad_output, &weight, &mut split);
+        return phases.join(&split, grad_input);
+    }
     let weights = weights_of(shape, weight, [1, shape.in_channels]);
     if let Some(shape) = flipped::<T>(shape) {
         let weights = Weights { flipped: true, ..weights };
@@ -218,12 +253,24 @@ pub(super) fn weight_gradient<T: Float>(
     grad_output: &[T],
     grad_weight: &mut [T],
 ) {
+    if let Some(phases) = Phases::of(shape) {
+        let input = phases.split(input);
+        let mut split = Buffer::for_overwrite(phases.unit.weight_len());
+        weight_gradient(&phases.unit, &input, grad_output, &mut split);
+        return phases.join_weight(&split, grad_weight);
+    }
     let from = [input, grad_output];
     by_transform!(Grid::of(shape), by => weight_gradient::weight_gradient(by, shape, from, grad_weight));
 }
 
-/// Elements that a convolution or the input gradient holds for the length of a call: the transformed weights.
+/// Elements that an operation holds for the length of a call: the transformed weights, or the sums and points of their gradient.
 pub(super) fn held_len<T: Float>(operation: Operation, shape: &ConvShape) -> usize {
+    if let Some(phases) = Phases::of(shape) {
+        return held_len::<T>(operation, &phases.unit) + phases.held_len();
+    }
+    if operation == Operation::WeightGradient {
+        return weight_gradient::held_len::<T>(shape);
+    }
     let channels = [shape.in_channels, shape.out_channels];
     if operation != Operation::InputGradient {
         return weights_len::<T>(&Grid::of(shape), channels);
@@ -265,7 +312,7 @@ fn sums_len<T: Float>(shape: &ConvShape) -> usize {
 }
 
 /// Outputs of a tile, and taps of a block, of each transform, along an axis. The first serves where any does.
-const TRANSFORMS: [[usize; 2]; 4] = [[3, 3], [4, 3], [3, 5], [4, 4]];
+const TRANSFORMS: [[usize; 2]; 6] = [[3, 3], [4, 3], [3, 5], [4, 4], [5, 2], [4, 2]];
 
 /// How the tiles of an image lie.
 #[derive(Clone, Copy)]

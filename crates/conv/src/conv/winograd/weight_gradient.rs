@@ -183,7 +183,7 @@ impl Cut {
 }
 
 /// Elements that are held for the length of a call: the sums of all chunks, and the points of a large group.
-pub(in crate::conv) fn held_len<T: Float>(shape: &ConvShape) -> usize {
+pub(super) fn held_len<T: Float>(shape: &ConvShape) -> usize {
     let (grid, cut) = (Grid::of(shape), Cut::of::<T>(shape));
     let points = grid.points();
     let list = |rows: usize| point_len(cut.group * rows * grid.band()) * points;
