@@ -336,12 +336,14 @@ impl Worker {
         if rayon::current_thread_index().is_none() {
             return self.batches.recv().ok();
         }
+        let mut patience = Duration::ZERO;
         loop {
-            match self.batches.recv_timeout(PATIENCE) {
+            match self.batches.recv_timeout(patience) {
                 Ok(batch) => return Some(batch),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
-                    rayon::yield_now();
+                    let worked = rayon::yield_now() == Some(rayon::Yield::Executed);
+                    patience = if worked { Duration::ZERO } else { PATIENCE };
                 }
             }
         }

@@ -60,6 +60,9 @@ impl Device {
     /// and a thread from outside would wake one and wait for each; here it does so once.
     /// [`Tensor::backward`](crate::Tensor::backward) and what runs a network do it by themselves.
     ///
+    /// A program whose main thread trains saves that, too, if it makes it one of the pool's before anything else:
+    /// `rayon::ThreadPoolBuilder::new().use_current_thread().build_global()`, as the command line does.
+    ///
     /// So `work` may run on another thread than its caller's: with other thread-locals, and with a stack of 2 MiB unless
     /// `RUST_MIN_STACK` says more. Nothing changes on a thread that is a pool's already, or while another's work is in.
     ///

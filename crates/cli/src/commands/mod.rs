@@ -79,6 +79,13 @@ pub fn device(name: &str) -> Result<Device, Failure> {
     }
 }
 
+/// Starts so many threads, or one a core, of which this is one: a loop that it starts is its own to begin, and wakes no other thread to
+/// wait for.
+pub fn start_threads(threads: Option<u32>) -> Result<(), Failure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0) as usize);
+    Ok(pool.use_current_thread().build_global()?)
+}
+
 /// What computes, as the commands that train take it.
 #[derive(clap::Args)]
 pub struct Machine {
@@ -96,9 +103,7 @@ pub struct Machine {
 impl Machine {
     /// Starts the threads and opens the device.
     pub fn prepare(&self) -> Result<Device, Failure> {
-        if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global()?;
-        }
+        start_threads(self.threads)?;
         allow_winograd(!self.precise);
         device(&self.device)
     }

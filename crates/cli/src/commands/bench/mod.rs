@@ -8,6 +8,7 @@ pub mod timing;
 
 use striate::conv::conv::allow_winograd;
 
+use super::start_threads;
 use crate::Failure;
 
 /// Time convolutions of any geometry, the workloads that other engines are compared on, or a layer as it grows
@@ -47,10 +48,7 @@ impl Processor {
     /// Makes the program compute that way from here on, whichever thread asks, if it has not computed anything yet.
     pub fn start(self) -> Result<(), Failure> {
         allow_winograd(!self.precise);
-        if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global()?;
-        }
-        Ok(())
+        start_threads(self.threads)
     }
 
     /// Does some work that way, on one of the threads.
