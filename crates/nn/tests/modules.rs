@@ -330,6 +330,8 @@ fn one_work_is_in_at_a_time() {
         cpu.enter(|| on_the_pool().then(alone))
     });
     assert_eq!(found, Some(true));
+    // Nor may another's come in while work is done that began on a thread of the pool.
+    assert!(rayon::scope(|_| cpu.enter(alone)));
 }
 
 /// The identity, with a mark on what it computes together with a ReLU.

@@ -64,7 +64,8 @@ impl Device {
     /// `rayon::ThreadPoolBuilder::new().use_current_thread().build_global()`, as the command line does.
     ///
     /// So `work` may run on another thread than its caller's: with other thread-locals, and with a stack of 2 MiB unless
-    /// `RUST_MIN_STACK` says more. Nothing changes on a thread that is a pool's already, or while another's work is in.
+    /// `RUST_MIN_STACK` says more. A thread that is a pool's already does it itself, and so does
+    /// any while another's work is in.
     ///
     /// ```
     /// use striate_tensor::{Device, Tensor};
@@ -77,7 +78,7 @@ impl Device {
         // A thread of the pool that waits for others takes up what comes from outside. If that were another's work, with locks that it
         // takes, it could wait for one that the work below it on the same stack holds: so one is in at a time.
         static ENTERED: Mutex<()> = Mutex::new(());
-        if !self.0.is_threaded() || rayon::current_thread_index().is_some() {
+        if !self.0.is_threaded() {
             return work();
         }
         let _entered = match ENTERED.try_lock() {
@@ -86,7 +87,10 @@ impl Device {
             Err(TryLockError::Poisoned(entered)) => entered.into_inner(),
             Err(TryLockError::WouldBlock) => return work(),
         };
-        rayon::scope(|_| work())
+        match rayon::current_thread_index() {
+            Some(_) => work(),
+            None => rayon::scope(|_| work()),
+        }
     }
 
     /// Fails unless `other` is the same device.
