@@ -60,12 +60,10 @@ impl Device {
     /// and a thread from outside would wake one and wait for each; here it does so once.
     /// [`Tensor::backward`](crate::Tensor::backward) and what runs a network do it by themselves.
     ///
-    /// A program whose main thread trains saves that, too, if it makes it one of the pool's before anything else:
-    /// `rayon::ThreadPoolBuilder::new().use_current_thread().build_global()`, as the command line does.
-    ///
     /// So `work` may run on another thread than its caller's: with other thread-locals, and with a stack of 2 MiB unless
     /// `RUST_MIN_STACK` says more. A thread that is a pool's already does it itself, and so does
-    /// any while another's work is in.
+    /// any while another's work is in. A program whose main thread trains had better make it one of the pool's before anything
+    /// else, as `striate train` does: `rayon::ThreadPoolBuilder::new().use_current_thread().build_global()`.
     ///
     /// ```
     /// use striate_tensor::{Device, Tensor};

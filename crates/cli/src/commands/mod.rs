@@ -79,11 +79,12 @@ pub fn device(name: &str) -> Result<Device, Failure> {
     }
 }
 
-/// Starts so many threads, or one a core, of which this is one: a loop that it starts is its own to begin, and wakes no other thread to
-/// wait for.
-pub fn start_threads(threads: Option<u32>) -> Result<(), Failure> {
+/// Starts so many threads, or one a core, before anything uses them. This is one of them, if it computes: it begins a loop itself,
+/// and does not wake another to wait for it.
+pub fn start_threads(threads: Option<u32>, computes: bool) -> Result<(), Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0) as usize);
-    Ok(pool.use_current_thread().build_global()?)
+    let pool = if computes { pool.use_current_thread() } else { pool };
+    Ok(pool.build_global()?)
 }
 
 /// What computes, as the commands that train take it.
@@ -103,9 +104,11 @@ pub struct Machine {
 impl Machine {
     /// Starts the threads and opens the device.
     pub fn prepare(&self) -> Result<Device, Failure> {
-        start_threads(self.threads)?;
         allow_winograd(!self.precise);
-        device(&self.device)
+        let device = device(&self.device)?;
+        // A thread that waits for a card leaves the decoding to the others.
+        start_threads(self.threads, device == Device::cpu())?;
+        Ok(device)
     }
 }
 

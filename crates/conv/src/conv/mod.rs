@@ -139,7 +139,8 @@ impl Operation {
 static WINOGRAD: AtomicBool = AtomicBool::new(true);
 
 /// Whether convolutions of this process may choose Winograd's algorithm, whose rounding error is about three times
-/// that of the plain sum, and seven times for kernels of four to eight taps. They may from the start.
+/// that of the plain sum, and seven times for kernels of four to eight taps, or of so many for each phase of a stride. They may
+/// from the start.
 pub fn allow_winograd(allowed: bool) {
     WINOGRAD.store(allowed, Ordering::Relaxed);
 }

@@ -223,6 +223,20 @@ proptest! {
     }
 }
 
+/// Winograd's phases were those of rows and columns only, and a depth that is one output deep passed for none: of its slices the first alone
+/// was summed, and the others' taps had no gradient.
+#[test]
+fn strides_along_the_depth_are_not_phases_of_a_plane() {
+    for (kernel, stride, depth) in [([2, 2, 2], [2, 1, 1], 2), ([2, 4, 4], [2, 2, 2], 2)] {
+        let spec = ConvSpec::new(kernel).stride(stride);
+        let [k, j, i] = kernel;
+        let shape = ConvShape::conv(&spec, &[2, 20, depth, 13, 14], &[33, 20, k, j, i]).unwrap();
+        check::<f32>(&shape);
+        let padded = spec.padding([1, 0, 0]);
+        check::<f32>(&ConvShape::conv(&padded, &[2, 3, 1, 13, 14], &[5, 3, k, j, i]).unwrap());
+    }
+}
+
 /// Shapes large enough to be cut into tiles, chunks and blocks of channels.
 fn large_shapes() -> Vec<ConvShape> {
     let k3 = ConvSpec::new([3, 3]).padding([1, 1]);

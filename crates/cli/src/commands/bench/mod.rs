@@ -48,7 +48,7 @@ impl Processor {
     /// Makes the program compute that way from here on, whichever thread asks, if it has not computed anything yet.
     pub fn start(self) -> Result<(), Failure> {
         allow_winograd(!self.precise);
-        start_threads(self.threads)
+        start_threads(self.threads, true)
     }
 
     /// Does some work that way, on one of the threads.

@@ -266,7 +266,7 @@ pub(super) fn weight_gradient<T: Float>(
 /// Elements that an operation holds for the length of a call: the transformed weights, or the sums and points of their gradient.
 pub(super) fn held_len<T: Float>(operation: Operation, shape: &ConvShape) -> usize {
     if let Some(phases) = Phases::of(shape) {
-        return held_len::<T>(operation, &phases.unit) + phases.held_len();
+        return held_len::<T>(operation, &phases.unit).saturating_add(phases.held_len());
     }
     if operation == Operation::WeightGradient {
         return weight_gradient::held_len::<T>(shape);

@@ -2,9 +2,9 @@
 //!
 //! Along an axis with the stride `s`, the tap `t = q s + r` of all outputs reads the cells `r`, `s + r`, `2 s + r` and so on of the padded
 //! input: its phase `r`, of which it is the tap `q`. So a channel is a channel for each phase, the kernel of each has a
-//! `s`-th of the taps, rounded up, and what is summed over channels and taps is a convolution like any other. A
-//! kernel of 3x3 at stride 2 becomes one of 2x2 with four times the channels, 16 products where 9 were needed; but tiles with 36
-//! products for 25 outputs leave 5.8 of them. Of the 16 of a 4x4 kernel, the usual one of transposed convolutions, they leave 5.8, too.
+//! `s`-th of the taps, rounded up, and what is summed over channels and taps is a convolution like any other. At
+//! stride 2, kernels of 3x3 and of 4x4, the usual ones of transposed convolutions, become 2x2 on four times the channels. F(5x5, 2x2) has
+//! 36 products for 25 outputs, so an output and a channel take 4 x 36 / 25 = 5.8 products, instead of 9 and of 16.
 //!
 //! Phases are copied apart, with their padding, and those of a gradient are put together again.
 
@@ -24,11 +24,12 @@ pub(super) struct Phases {
 }
 
 impl Phases {
-    /// None at stride 1, where taps are apart, and where phases would have no taps.
+    /// None at stride 1 or along the depth, where taps are apart, where the stride is larger than the kernel, and where there are more
+    /// cells than can be counted.
     pub(super) fn of(shape: &ConvShape) -> Option<Self> {
         let mut unit = *shape;
         let spec = &mut unit.spec;
-        if spec.stride == [1; 3] || spec.dilation != [1; 3] {
+        if spec.stride == [1; 3] || spec.stride[0] > 1 || spec.dilation != [1; 3] {
             return None;
         }
         for axis in 0..3 {
@@ -38,6 +39,9 @@ impl Phases {
             spec.kernel[axis] = spec.kernel[axis].div_ceil(spec.stride[axis]);
             unit.input[axis] = shape.output[axis] + spec.kernel[axis] - 1;
         }
+        let sizes = [spec.stride, unit.input, [shape.batch, 1, 1]];
+        let mut sizes = sizes.as_flattened().iter();
+        sizes.try_fold(shape.in_channels, |cells, &size| cells.checked_mul(size))?;
         unit.in_channels *= spec.stride.iter().product::<usize>();
         (spec.stride, spec.padding) = ([1; 3], [[0; 2]; 3]);
         Some(Self { strided: *shape, unit })
@@ -66,7 +70,7 @@ impl Phases {
 
     /// Elements of all phases, and of their weights.
     pub(super) fn held_len(&self) -> usize {
-        self.unit.input_len() + self.unit.weight_len()
+        self.unit.input_len().saturating_add(self.unit.weight_len())
     }
 
     /// The phases of the input.
@@ -79,7 +83,7 @@ impl Phases {
         split
     }
 
-    /// Puts the phases of the input's gradient together. What no window reads becomes zero.
+    /// Puts the phases of the input's gradient together. Cells that are in none become zero.
     pub(super) fn join<T: Float>(&self, split: &[T], grad_input: &mut [T]) {
         let [phases_len, plane_len] = self.planes();
         let planes = grad_input.par_chunks_exact_mut(plane_len);
