@@ -35,8 +35,8 @@ fn algorithms_are_chosen_by_name() {
         &[&small[..], &["--algorithm", "guess"]].concat(),
         "im2col or indirect or rows or direct",
     );
-    let strided = [&small[..], &["--stride", "2", "--algorithm", "winograd"]].concat();
-    fails(&strided, "expected all, or for this convolution im2col or indirect or rows or direct");
+    let grouped = [&small[..], &["--groups", "2", "--algorithm", "winograd"]].concat();
+    fails(&grouped, "expected all, or for this convolution im2col or indirect or rows or direct");
 }
 
 #[test]
