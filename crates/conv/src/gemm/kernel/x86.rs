@@ -166,12 +166,12 @@ macro_rules! kernel {
             unsafe fn run<const PANELS: usize, const LISTED: bool>(raw: &super::Raw<$type>) {
                 let &super::Raw { depth, mut a, a_stride, mut b, b_strides, .. } = raw;
                 let &super::Raw { c, c_strides, add, .. } = raw;
+                const ZEROS: [$type; $rows] = [0.0; $rows];
+                let from = if raw.from.is_null() { ZEROS.as_ptr() } else { raw.from };
                 let mut sums = [[[$zero(); $vectors]; PANELS]; $rows];
-                if !raw.from.is_null() {
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        // SAFETY: there is a value for each row.
-                        *sums = [[$splat(unsafe { *raw.from.add(i) }); $vectors]; PANELS];
-                    }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    // SAFETY: there is a value for each row.
+                    *sums = [[$splat(unsafe { *from.add(i) }); $vectors]; PANELS];
                 }
                 // The tile is fetched while the products are summed: what is added to it, and what it shares a
                 // cache line with, may be far away.
