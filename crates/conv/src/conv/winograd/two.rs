@@ -8,6 +8,10 @@ use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use super::transform::{Four, Three, Transform};
 use crate::element::Float;
 
+/// The powers of the points that the last outputs have, of the near and of the far ones.
+const FOURTH_POWERS: [f64; 2] = [0.25, 4.0];
+const CUBES: [f64; 2] = [0.5 * FRAC_1_SQRT_2, 2.0 * SQRT_2];
+
 /// One output more and one tap less than `F`.
 #[derive(Clone, Copy)]
 pub(super) struct Two<F>(pub(super) F);
@@ -26,9 +30,9 @@ impl Transform<5, 2, 6> for Two<Four> {
 
     #[inline(always)]
     fn output<T: Float>([a, b, c, d, e, f]: [T; 6]) -> [T; 5] {
-        let [quarter, four] = [0.25, 4.0].map(T::from_f64);
+        let [near, far] = FOURTH_POWERS.map(T::from_f64);
         let [first, second, third, fourth] = Four::output([a, b, c, d, e, T::ZERO]);
-        [first, second, third, fourth, quarter * (b + c) + four * (d + e) + f]
+        [first, second, third, fourth, near * (b + c) + far * (d + e) + f]
     }
 
     #[inline(always)]
@@ -38,11 +42,9 @@ impl Transform<5, 2, 6> for Two<Four> {
 
     #[inline(always)]
     fn gradient<T: Float>([a, b, c, d, e]: [T; 5]) -> [T; 6] {
-        let [quarter, half, two, four] = [0.25, 0.5, 2.0, 4.0].map(T::from_f64);
-        let [near, far] = [FRAC_1_SQRT_2, SQRT_2].map(T::from_f64);
-        let (even_near, odd_near) = (a + half * c + quarter * e, near * (b + half * d));
-        let (even_far, odd_far) = (a + two * c + four * e, far * (b + two * d));
-        [a, even_near + odd_near, even_near - odd_near, even_far + odd_far, even_far - odd_far, e]
+        let [near, far] = FOURTH_POWERS.map(|power| T::from_f64(power) * e);
+        let [zero, plus_near, minus_near, plus_far, minus_far, _] = Four::gradient([a, b, c, d]);
+        [zero, plus_near + near, minus_near + near, plus_far + far, minus_far + far, e]
     }
 
     #[inline(always)]
@@ -66,10 +68,9 @@ impl Transform<4, 2, 5> for Two<Three> {
 
     #[inline(always)]
     fn output<T: Float>([a, b, c, d, e]: [T; 5]) -> [T; 4] {
-        let [half, two] = [0.5, 2.0].map(T::from_f64);
-        let [near, far] = [FRAC_1_SQRT_2, SQRT_2].map(T::from_f64);
+        let [near, far] = CUBES.map(T::from_f64);
         let [first, second, third] = Three::output([a, b, c, d, T::ZERO]);
-        [first, second, third, half * near * (a - b) + two * far * (c - d) + e]
+        [first, second, third, near * (a - b) + far * (c - d) + e]
     }
 
     #[inline(always)]
@@ -79,11 +80,9 @@ impl Transform<4, 2, 5> for Two<Three> {
 
     #[inline(always)]
     fn gradient<T: Float>([a, b, c, d]: [T; 4]) -> [T; 5] {
-        let [half, two] = [0.5, 2.0].map(T::from_f64);
-        let [near, far] = [FRAC_1_SQRT_2, SQRT_2].map(T::from_f64);
-        let (even_near, odd_near) = (a + half * c, near * (b + half * d));
-        let (even_far, odd_far) = (a + two * c, far * (b + two * d));
-        [even_near + odd_near, even_near - odd_near, even_far + odd_far, even_far - odd_far, d]
+        let [near, far] = CUBES.map(|power| T::from_f64(power) * d);
+        let [plus_near, minus_near, plus_far, minus_far, _] = Three::gradient([a, b, c]);
+        [plus_near + near, minus_near - near, plus_far + far, minus_far - far, d]
     }
 
     #[inline(always)]
