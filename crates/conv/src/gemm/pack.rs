@@ -171,6 +171,10 @@ fn pack<T: Float, const WIDTH: usize>(
         } else if step == 1 {
             let lanes: [&[T]; WIDTH] =
                 std::array::from_fn(|i| &values[start + i * lane..][..depth.len()]);
+            // Each lane is a stretch of its own: those of the next panel are asked for meanwhile.
+            for next in (WIDTH..2 * WIDTH).filter_map(|i| values.get(start + i * lane..)) {
+                prefetch(&next[..depth.len().min(next.len())]);
+            }
             T::kernel().interleave(&lanes, panel);
         } else {
             for (k, row) in rows.iter_mut().enumerate() {

@@ -52,6 +52,9 @@ impl<T: Float> Factor<T> for Windows<'_, T> {
         if lanes.is_empty() || depth.is_empty() {
             return;
         }
+        if let Some(columns) = self.patches.in_place(self.planes) {
+            return columns.transposed().pack(lanes, depth, width, panels);
+        }
         let staged = stage(self.patches, self.planes, depth.clone(), (lanes, width));
         let rows = staged.rows(self.patches.taps(), depth);
         match width {
@@ -135,6 +138,9 @@ impl<T: Float> Factor<T> for Taps<'_, T> {
             return;
         }
         let outputs = self.outputs.start + depth.start..self.outputs.start + depth.end;
+        if let Some(columns) = self.patches.in_place(self.planes) {
+            return columns.pack(lanes, outputs, width, panels);
+        }
         let staged = stage(self.patches, self.planes, lanes.clone(), (outputs, 0));
         let rows = staged.rows(self.patches.taps(), lanes);
         match width {

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use crate::element::Float;
+use crate::gemm::Matrix;
 use crate::geometry::ConvShape;
 
 /// The windows of a convolution, ready to be copied from any number of channels.
@@ -60,6 +61,14 @@ impl<'a> Patches<'a> {
     /// Columns of the column matrix.
     pub(crate) fn outputs(&self) -> usize {
         self.shape.output.iter().product()
+    }
+
+    /// The column matrix of some planes where it is these planes: each window is a cell of its own.
+    pub(crate) fn in_place<'b, T>(&self, planes: &'b [T]) -> Option<Matrix<'b, T>> {
+        let ConvShape { input, output, spec, .. } = self.shape;
+        let begins = spec.padding.iter().all(|padding| padding[0] == 0);
+        let is_cell = (spec.kernel, spec.stride) == ([1; 3], [1; 3]) && begins && input == output;
+        is_cell.then(|| Matrix::row_major(planes, [self.rows(planes.len()), self.outputs()]))
     }
 
     /// Fills `columns`, `[channels * taps, outputs]`, from `planes`, `[channels, *input]`.

@@ -119,8 +119,18 @@ pub(crate) fn convolve_flipped<T: Float>(
     weight: &[T],
     grad_input: &mut [T],
 ) {
-    let (group, weight) = (Group::of(flipped), flip(flipped, weight));
-    let weights: Vec<_> =
-        (0..group.groups).map(|index| Packed::parallel(&group.weight(&weight, index))).collect();
+    let group = Group::of(flipped);
+    // A single tap is its own flip, so that the channels change places while they are packed.
+    let turned = (group.taps > 1).then(|| flip(flipped, weight));
+    let len = weight.len() / group.groups;
+    let weights = (0..group.groups).map(|index| match &turned {
+        Some(weight) => Packed::parallel(&group.weight(weight, index)),
+        None => {
+            let dims = [group.in_channels, group.out_channels];
+            let weight = Matrix::row_major(&weight[index * len..][..len], dims);
+            Packed::parallel(&weight.transposed())
+        }
+    });
+    let weights: Vec<_> = weights.collect();
     convolve(&group, grad_output, &weights, None, grad_input);
 }

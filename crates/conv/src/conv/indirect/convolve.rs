@@ -36,6 +36,15 @@ impl<T: Float> Weights<'_, T> {
     ) {
         let [of_result, of_sum] = self.strides;
         let inputs = panel.len() / (taps.len() * width).max(1);
+        // With a single tap, the lanes of the input gradient lie side by side.
+        if of_result == 1 {
+            for (input, row) in panel.chunks_exact_mut(width).enumerate() {
+                let (row, rest) = row.split_at_mut(channels.len());
+                row.copy_from_slice(&values[input * of_sum..][channels.clone()]);
+                rest.fill(T::ZERO);
+            }
+            return;
+        }
         // Where the taps lie side by side, a lane is one stretch of memory, or one for each channel of the sum.
         if taps.iter().map(|tap| tap[0]).eq(0..taps.len()) && !taps.is_empty() {
             let whole = of_sum == taps.len();
