@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::im2col::SORT;
 use super::{Operation, TASKS, flip, padded, starts, tiles_of};
 use crate::buffer::Buffer;
 use crate::element::Float;
@@ -50,7 +51,8 @@ fn cost_forward<T: Float>(shape: &ConvShape) -> f64 {
     let kept = inside.sum::<usize>() as f64 / (shape.spec.kernel[1] * height) as f64;
     let piece = PIECE[usize::from(width < kernel.columns)] / (inputs as f64 * taps);
     let pieces = filled(width, kernel.columns) * filled(outputs, kernel.rows) * (kept + piece);
-    pieces + STAGE * cells / (results * taps * outputs as f64)
+    let stage = if shape.spec.stride[2] > 1 { SORT } else { STAGE };
+    pieces + kernel.moving * stage * cells / (results * taps * outputs as f64)
 }
 
 /// A piece of a row of outputs.

@@ -33,6 +33,8 @@ const SMALLEST_BLOCK: usize = 64;
 
 /// What unfolding costs for each channel that reads the columns, in products, along the images and along the taps.
 const UNFOLD: [f64; 2] = [5.0, 10.0];
+/// What sorting a cell by its remainder to the stride costs for each channel that reads it, in products.
+pub(super) const SORT: f64 = 30.0;
 /// What packing the output's gradient costs for each channel and tap that meets it, in products.
 const PACK: f64 = 12.0;
 /// What folding costs for each row of outputs of each tap, and for each output, in products of the channels that it has the sum of.
@@ -48,26 +50,29 @@ pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     };
     match (operation, shape.flipped()) {
         (Operation::InputGradient, Some(flipped)) if !is_sparse(shape) => {
-            padded(shape) * unfolding(Operation::Forward, &flipped) * filled(shape.input)
+            padded(shape) * unfolding::<T>(Operation::Forward, &flipped) * filled(shape.input)
         }
         (Operation::InputGradient, _) => {
             let outputs = (shape.out_channels / shape.spec.groups) as f64;
-            1.0 + (FOLD[0] / shape.output[2] as f64 + FOLD[1]) / outputs
+            1.0 + T::kernel().moving * (FOLD[0] / shape.output[2] as f64 + FOLD[1]) / outputs
         }
-        (Operation::Forward, _) => unfolding(operation, shape) * filled(shape.output),
-        (Operation::WeightGradient, _) => unfolding(operation, shape),
+        (Operation::Forward, _) => unfolding::<T>(operation, shape) * filled(shape.output),
+        (Operation::WeightGradient, _) => unfolding::<T>(operation, shape),
     }
 }
 
 /// The products with what unfolding costs, as a share of the products.
-pub(super) fn unfolding(operation: Operation, shape: &ConvShape) -> f64 {
+pub(super) fn unfolding<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     let [inputs, outputs] =
         [shape.in_channels, shape.out_channels].map(|n| (n / shape.spec.groups) as f64);
-    let taps = shape.spec.kernel.iter().product::<usize>() as f64;
-    match operation {
-        Operation::WeightGradient => 1.0 + UNFOLD[1] / outputs + PACK / (inputs * taps),
-        _ => 1.0 + UNFOLD[0] / outputs,
-    }
+    let [taps, cells, results] = [shape.spec.kernel, shape.input, shape.output]
+        .map(|sizes| sizes.iter().product::<usize>() as f64);
+    let sorted = if shape.spec.stride[2] > 1 { SORT * cells / (results * taps) } else { 0.0 };
+    let moved = match operation {
+        Operation::WeightGradient => (UNFOLD[1] + sorted) / outputs + PACK / (inputs * taps),
+        _ => (UNFOLD[0] + sorted) / outputs,
+    };
+    1.0 + T::kernel().moving * moved
 }
 
 /// One group of one image, as matrices see it. Groups are counted through all images.

@@ -91,7 +91,7 @@ const COPY: f64 = 75.0;
 pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     if let Some(phases) = Phases::of(shape) {
         let [products, copied] = phases.cost();
-        return products * cost::<T>(operation, &phases.unit) + COPY * copied;
+        return products * cost::<T>(operation, &phases.unit) + T::kernel().moving * COPY * copied;
     }
     if operation != Operation::InputGradient {
         return cost_of::<T>(operation, shape);
@@ -143,7 +143,8 @@ fn cost_of<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     let transforms = points * (read / out_channels + tiles / inputs) / taps;
     let blocks = grid.offsets().count() as f64;
     let [transform, weights] = [TRANSFORM, WEIGHTS].map(|numbers| numbers[usize::from(backward)]);
-    products + transform * transforms + weights * blocks / (shape.batch as f64 * outputs * taps)
+    let weights = weights * blocks / (shape.batch as f64 * outputs * taps);
+    products + T::kernel().moving * transform * transforms + weights
 }
 
 /// Does something by the transform of a grid.

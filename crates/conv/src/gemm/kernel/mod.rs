@@ -78,6 +78,8 @@ pub struct Kernel<T: 'static> {
     pub rows: usize,
     /// Columns of the tile: the width of a panel of `B`.
     pub columns: usize,
+    /// What moving an element costs beside a multiply-add, by the unit of the estimates (`conv::Algorithm::costs`).
+    pub moving: f64,
     /// For one panel of `B`, and for more.
     run: &'static [Run<T>],
     /// The same with the rows of `B` listed.
@@ -171,6 +173,11 @@ pub(crate) fn f64_kernel() -> &'static Kernel<f64> {
     KERNEL.get_or_init(|| f64_kernel_for(simd::level()))
 }
 
+/// What moving costs with vectors of 512 bits. Where a processor has two units for them, it multiplies twice as fast as by halves and
+/// moves as fast as it did; where it has one, as a Zen 4, nothing changes. In between, neither chooses badly.
+#[cfg(target_arch = "x86_64")]
+const AVX512_MOVING: f64 = 1.4;
+
 /// The kernel for `f32` on a processor of a level.
 fn f32_kernel_for(level: Level) -> Kernel<f32> {
     let name = level.name();
@@ -180,6 +187,7 @@ fn f32_kernel_for(level: Level) -> Kernel<f32> {
             name,
             rows: 8,
             columns: 16,
+            moving: AVX512_MOVING,
             run: x86::AVX512_F32[0],
             run_listed: x86::AVX512_F32[1],
             interleave: x86::avx512_interleave,
@@ -191,6 +199,7 @@ fn f32_kernel_for(level: Level) -> Kernel<f32> {
             name,
             rows: 6,
             columns: 16,
+            moving: 1.0,
             run: x86::AVX2_F32[0],
             run_listed: x86::AVX2_F32[1],
             interleave: x86::avx2_interleave,
@@ -210,6 +219,7 @@ fn f64_kernel_for(level: Level) -> Kernel<f64> {
             name,
             rows: 8,
             columns: 8,
+            moving: AVX512_MOVING,
             run: x86::AVX512_F64[0],
             run_listed: x86::AVX512_F64[1],
             interleave,
@@ -221,6 +231,7 @@ fn f64_kernel_for(level: Level) -> Kernel<f64> {
             name,
             rows: 6,
             columns: 8,
+            moving: 1.0,
             run: x86::AVX2_F64[0],
             run_listed: x86::AVX2_F64[1],
             interleave,
@@ -237,6 +248,7 @@ pub(crate) fn portable<T: PortableFloat>() -> Kernel<T> {
         name: Level::Portable.name(),
         rows: 4,
         columns: 8,
+        moving: 1.0,
         run: const { &[portable_tile::<T, false>] },
         run_listed: const { &[portable_tile::<T, true>] },
         interleave: interleave::<T>,
