@@ -82,6 +82,9 @@ fn main() -> ExitCode {
             None => error.exit(),
         },
     };
+    if let Err(message) = kernels_are_as_asked() {
+        return fail(&message, 2);
+    }
     let result = match arguments.command {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::LrFind(arguments) => commands::lr_find::run(arguments),
@@ -109,6 +112,18 @@ fn main() -> ExitCode {
             let code = error.downcast_ref().map_or(2, |ended: &Ended| ended.code);
             fail(&error.to_string(), code)
         }
+    }
+}
+
+/// That the library uses the kernels which the environment asks for. It takes its own where there are no such.
+fn kernels_are_as_asked() -> Result<(), String> {
+    let Some(asked) = std::env::var_os("STRIATE_KERNEL") else { return Ok(()) };
+    match asked == striate::conv::simd::level_name() {
+        true => Ok(()),
+        false => Err(format!(
+            "STRIATE_KERNEL={}: expected portable, avx2 or avx512, and a processor that has it",
+            asked.display()
+        )),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use striate::nn::{LrCurve, LrFinder, atomic_write};
 use striate::prelude::*;
 
-use super::{Machine, entry, print};
+use super::{Machine, entry, print, svg_file};
 use crate::Failure;
 use crate::data::{Source, recipe};
 use crate::draw::curves::rates_svg;
@@ -37,7 +37,7 @@ pub struct Arguments {
     #[command(flatten)]
     machine: Machine,
     /// The picture to write
-    #[arg(long, value_name = "FILE", default_value = "lr-find.svg")]
+    #[arg(long, value_name = "FILE", default_value = "lr-find.svg", value_parser = svg_file)]
     out: PathBuf,
     /// Print JSON instead of text
     #[arg(long)]

@@ -23,6 +23,7 @@ pub mod train;
 pub mod verify;
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 
 use striate::conv::conv::allow_winograd;
 use striate::models::{CATALOGUE, Entry, find};
@@ -126,6 +127,25 @@ pub fn count(text: &str) -> Result<usize, String> {
     match size(text)? {
         0 => Err("expected at least 1".into()),
         count => Ok(count),
+    }
+}
+
+/// A file for a picture of pixels.
+pub fn png_file(name: &str) -> Result<PathBuf, String> {
+    file_of("png", name)
+}
+
+/// A file for a drawing.
+pub fn svg_file(name: &str) -> Result<PathBuf, String> {
+    file_of("svg", name)
+}
+
+/// A file that is named after what is written to it, as programs that open it expect.
+fn file_of(kind: &str, name: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(name);
+    match path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(kind)) {
+        true => Ok(path),
+        false => Err(format!("expected a name that ends in .{kind}")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use striate::models::pooling::{Layer, descent, pooled_column};
 use striate::nn::atomic_write;
 
-use super::{print, size};
+use super::{png_file, print, size};
 use crate::Failure;
 use crate::draw::tiles::{GridStyle, Scale, Tiles, grid, png};
 
@@ -21,7 +21,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     every: u16,
     /// Draw a column that moves across a 5x5 map, and below what is left of it, pooled
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = png_file)]
     draw: Option<PathBuf>,
 }
 

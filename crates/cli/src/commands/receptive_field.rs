@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use striate::nn::{LayerField, ReceptiveField, Window, atomic_write, closed_form};
 use striate::prelude::*;
 
-use super::{entry, print, size};
+use super::{entry, print, size, svg_file};
 use crate::Failure;
 use crate::draw::fields::{Panel, fields_svg};
 
@@ -24,7 +24,7 @@ pub struct Arguments {
     #[arg(long, value_name = "LAYERS", value_delimiter = ',', value_parser = layer)]
     layers: Option<Vec<ConvSpec<2>>>,
     /// Draw the field of a cell, layer by layer, as SVG
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = svg_file)]
     draw: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long)]

@@ -9,7 +9,7 @@ use striate::nn::{atomic_write, grouped};
 use striate::prelude::*;
 
 use super::columns::{Column, Columns};
-use super::{Machine, entry, print};
+use super::{Machine, entry, print, svg_file};
 use crate::Failure;
 use crate::draw::curves::{Comparison, comparison_svg};
 use crate::run::{Config, Line, RunFolder, curves};
@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long)]
     test: bool,
     /// Draw the held-out accuracy after every epoch, ours and the published, as SVG
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = svg_file)]
     draw: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,

@@ -220,3 +220,11 @@ fn what_cannot_be_drawn_says_why() {
     fails(&["show", "sliding", "1", "--out", text(&file)], text(&file));
     assert_eq!(fs::read_dir(&out).unwrap().count(), 1, "failures leave nothing behind");
 }
+
+/// What is written must be what the file's name says.
+#[test]
+fn files_are_named_after_what_is_written() {
+    fails(&["show", "kernels", "mnist-cnn", "--out", "kernels.jpg"], "ends in .png");
+    fails(&["show", "architecture", "vgg4", "--out", "slabs.png"], "ends in .svg");
+    fails(&["pooling", "--draw", "pooled"], "ends in .png");
+}

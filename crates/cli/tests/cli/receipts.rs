@@ -123,3 +123,14 @@ fn receipts_that_cannot_be_read_say_which_line() {
     assert!(prints(&verify).ends_with("1 of 1 lines compared: the same bits\n"));
     fails(&["verify", text(out.path())], "expected the folder of a run");
 }
+
+/// Kernels that there are none of were taken for the best.
+#[test]
+fn unknown_kernels_are_refused() {
+    let output = command(&["models"]).env("STRIATE_KERNEL", "avx1024").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("STRIATE_KERNEL=avx1024: expected portable, avx2 or avx512"));
+    let output = command(&["models"]).env("STRIATE_KERNEL", "portable").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+}

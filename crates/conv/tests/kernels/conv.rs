@@ -428,6 +428,17 @@ fn few_outputs_do_not_pay_for_transforming_the_weights() {
     }
 }
 
+/// The panels of all channels were counted one by one.
+#[test]
+fn an_estimate_takes_no_longer_for_more_channels() {
+    let channels = 1 << 40;
+    let spec = ConvSpec::new([3, 3]).padding([1, 1]);
+    let shape = ConvShape::conv(&spec, &[1, 1, 4, 4], &[channels, 1, 3, 3]).unwrap();
+    for operation in Operation::ALL {
+        assert!(Algorithm::costs::<f32>(operation, &shape).iter().any(|(_, cost)| *cost > 0.0));
+    }
+}
+
 /// The flipped kernel's convolution has four tiles where a map of 5x5 cells becomes 3x3, and the adjoint one, as the convolution has.
 #[test]
 fn inputs_without_padding_have_gradients_as_cheap_as_outputs() {

@@ -7,7 +7,7 @@ use striate::nn::{ReceptiveField, Row, atomic_write, grouped};
 use striate::prelude::*;
 
 use super::super::receptive_field::describe;
-use super::super::{entry, print, sizes};
+use super::super::{entry, print, sizes, svg_file};
 use crate::Failure;
 use crate::draw::architecture::{Colour, Slab, architecture_svg};
 
@@ -22,7 +22,7 @@ pub struct Arguments {
     #[arg(long, value_parser = sizes)]
     input: Option<std::vec::Vec<usize>>,
     /// The picture to write
-    #[arg(long, default_value = "architecture.svg")]
+    #[arg(long, default_value = "architecture.svg", value_parser = svg_file)]
     out: PathBuf,
 }
 

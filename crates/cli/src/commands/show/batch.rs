@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use striate::models::Recipe;
 use striate::prelude::*;
 
-use super::super::{entry, print};
+use super::super::{entry, png_file, print};
 use super::write_grid;
 use crate::Failure;
 use crate::data::{Source, recipe};
@@ -27,7 +27,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The picture to write
-    #[arg(long, default_value = "batch.png")]
+    #[arg(long, default_value = "batch.png", value_parser = png_file)]
     out: PathBuf,
 }
 

@@ -7,7 +7,7 @@ use striate::nn::{Field, ReceptiveField, effective_field};
 use striate::prelude::*;
 use striate::tensor::random::{Key, Purpose};
 
-use super::super::print;
+use super::super::{png_file, print};
 use super::{held_out, write_grid};
 use crate::Failure;
 use crate::draw::tiles::{GridStyle, Scale, Tiles};
@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     images: u32,
     /// The picture to write
-    #[arg(long, default_value = "erf.png")]
+    #[arg(long, default_value = "erf.png", value_parser = png_file)]
     out: PathBuf,
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use striate::data::{Images, Subset};
 use striate::prelude::*;
 
+use super::super::png_file;
 use super::{held_out, write_grid};
 use crate::Failure;
 use crate::data::picture;
@@ -30,7 +31,7 @@ pub struct Kernels {
     #[arg(long)]
     layer: Option<String>,
     /// The picture to write
-    #[arg(long, default_value = "kernels.png")]
+    #[arg(long, default_value = "kernels.png", value_parser = png_file)]
     out: PathBuf,
 }
 
@@ -78,7 +79,7 @@ pub struct Activations {
     #[arg(long, default_value_t = 0)]
     index: usize,
     /// The picture to write
-    #[arg(long, default_value = "activations.png")]
+    #[arg(long, default_value = "activations.png", value_parser = png_file)]
     out: PathBuf,
 }
 

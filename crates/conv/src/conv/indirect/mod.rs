@@ -48,7 +48,9 @@ pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     let taps = shape.spec.kernel.iter().product::<usize>();
     let [inputs, outputs] = [shape.in_channels, shape.out_channels].map(|n| n / shape.spec.groups);
     let filled = |channels: usize| {
-        let lanes: usize = panels::<T>(channels).map(|(_, width)| width).sum();
+        // Whole panels, and what is left.
+        let rest = channels % T::kernel().widest_panel();
+        let lanes = channels - rest + panels::<T>(rest).map(|(_, width)| width).sum::<usize>();
         lanes as f64 / channels as f64
     };
     let steps = |channels: usize| TURNING[0] / (channels * taps) as f64;

@@ -287,7 +287,9 @@ fn weights_len<T: Float>(grid: &Grid, [from, to]: [usize; 2]) -> usize {
 
 /// Lanes of the panels of so many output channels.
 fn lanes<T: Float>(channels: usize) -> usize {
-    panels::<T>(channels).map(|(_, width)| width).sum()
+    // Whole panels, and what is left.
+    let rest = channels % T::kernel().widest_panel();
+    channels - rest + panels::<T>(rest).map(|(_, width)| width).sum::<usize>()
 }
 
 /// The panels of so many output channels: those of each, and its width, whole vectors of [`LANES`].
