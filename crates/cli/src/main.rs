@@ -117,8 +117,8 @@ fn main() -> ExitCode {
 
 /// That the library uses the kernels which the environment asks for. It takes its own where there are no such.
 fn kernels_are_as_asked() -> Result<(), String> {
-    let Some(asked) = std::env::var_os("STRIATE_KERNEL") else { return Ok(()) };
-    match asked == striate::conv::simd::level_name() {
+    let asked = std::env::var_os("STRIATE_KERNEL").unwrap_or_default();
+    match asked.is_empty() || asked == striate::conv::simd::level_name() {
         true => Ok(()),
         false => Err(format!(
             "STRIATE_KERNEL={}: expected portable, avx2 or avx512, and a processor that has it",

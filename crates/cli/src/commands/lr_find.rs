@@ -37,7 +37,7 @@ pub struct Arguments {
     #[command(flatten)]
     machine: Machine,
     /// The picture to write
-    #[arg(long, value_name = "FILE", default_value = "lr-find.svg", value_parser = svg_file)]
+    #[arg(long, value_name = "FILE", default_value = "lr-find.svg", value_parser = svg_file())]
     out: PathBuf,
     /// Print JSON instead of text
     #[arg(long)]

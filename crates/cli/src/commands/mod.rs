@@ -25,6 +25,7 @@ pub mod verify;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use striate::conv::conv::allow_winograd;
 use striate::models::{CATALOGUE, Entry, find};
 use striate::prelude::Device;
@@ -131,22 +132,23 @@ pub fn count(text: &str) -> Result<usize, String> {
 }
 
 /// A file for a picture of pixels.
-pub fn png_file(name: &str) -> Result<PathBuf, String> {
-    file_of("png", name)
+pub fn png_file() -> impl TypedValueParser<Value = PathBuf> {
+    file_of("png")
 }
 
 /// A file for a drawing.
-pub fn svg_file(name: &str) -> Result<PathBuf, String> {
-    file_of("svg", name)
+pub fn svg_file() -> impl TypedValueParser<Value = PathBuf> {
+    file_of("svg")
 }
 
 /// A file that is named after what is written to it, as programs that open it expect.
-fn file_of(kind: &str, name: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(name);
-    match path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(kind)) {
-        true => Ok(path),
-        false => Err(format!("expected a name that ends in .{kind}")),
-    }
+fn file_of(kind: &'static str) -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(move |path| {
+        match path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(kind)) {
+            true => Ok(path),
+            false => Err(format!("expected a name that ends in .{kind}")),
+        }
+    })
 }
 
 /// Sizes such as `3x224x224`.

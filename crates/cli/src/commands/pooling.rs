@@ -21,7 +21,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     every: u16,
     /// Draw a column that moves across a 5x5 map, and below what is left of it, pooled
-    #[arg(long, value_name = "FILE", value_parser = png_file)]
+    #[arg(long, value_name = "FILE", value_parser = png_file())]
     draw: Option<PathBuf>,
 }
 

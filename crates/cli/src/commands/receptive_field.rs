@@ -24,7 +24,7 @@ pub struct Arguments {
     #[arg(long, value_name = "LAYERS", value_delimiter = ',', value_parser = layer)]
     layers: Option<Vec<ConvSpec<2>>>,
     /// Draw the field of a cell, layer by layer, as SVG
-    #[arg(long, value_name = "FILE", value_parser = svg_file)]
+    #[arg(long, value_name = "FILE", value_parser = svg_file())]
     draw: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long)]

@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long)]
     test: bool,
     /// Draw the held-out accuracy after every epoch, ours and the published, as SVG
-    #[arg(long, value_name = "FILE", value_parser = svg_file)]
+    #[arg(long, value_name = "FILE", value_parser = svg_file())]
     draw: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,

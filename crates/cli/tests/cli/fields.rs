@@ -53,5 +53,7 @@ fn fields_are_drawn() {
     let svg = fs::read_to_string(&file).unwrap();
     assert_eq!(svg.matches("Conv2d</text>").count(), 13);
     assert!(svg.contains("2 stride 2 → field 212</text>"), "{svg}");
-    fails(&["receptive-field", "vgg4", "--draw", text(out.path())], text(out.path()));
+    let taken = out.path().join("taken.svg");
+    fs::create_dir(&taken).unwrap();
+    fails(&["receptive-field", "vgg4", "--draw", text(&taken)], "taken.svg: ");
 }

@@ -206,7 +206,9 @@ fn what_cannot_be_drawn_says_why() {
     fails(&["show", "kernels", "mnist-mlp"], "mnist-mlp has no convolution to draw");
     fails(&["show", "kernels", "mnist-cnn", "--layer", "conv2"], "there are conv1.0, conv2.0");
     fails(&["show", "kernels", folder], "expected the folder of a run");
-    fails(&["show", "kernels", "mnist-cnn", "--out", folder], folder);
+    let taken = out.path().join("taken.png");
+    fs::create_dir(&taken).unwrap();
+    fails(&["show", "kernels", "mnist-cnn", "--out", text(&taken)], "taken.png: ");
     let missing = text(&out.path().join("missing/k.png")).to_owned();
     fails(&["show", "kernels", "mnist-cnn", "--out", &missing], &missing);
     fails(&["show", "activations", "mnist-cnn", "--layer", "conv9"], "there are conv1.0, ");

@@ -27,9 +27,9 @@ pub fn scratch<T: Float>(operation: Operation, shape: &ConvShape) -> usize {
         // A group after the other is sorted, then packed.
         (Algorithm::Rows, Operation::Forward) => weight + weight / shape.spec.groups,
         (Algorithm::Rows, Operation::InputGradient) => 2 * weight + weight / shape.spec.groups,
-        // Flipped, then packed.
+        // Flipped, then packed; a single tap is packed at once.
         (Algorithm::Im2col, Operation::InputGradient)
-            if shape.flipped().is_some() && !is_sparse(shape) =>
+            if shape.flipped().is_some() && !is_sparse(shape) && shape.spec.kernel != [1; 3] =>
         {
             2 * weight
         }

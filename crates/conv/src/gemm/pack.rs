@@ -173,7 +173,7 @@ fn pack<T: Float, const WIDTH: usize>(
                 std::array::from_fn(|i| &values[start + i * lane..][..depth.len()]);
             // Each lane is a stretch of its own: those of the next panel are asked for meanwhile.
             for next in (WIDTH..2 * WIDTH).filter_map(|i| values.get(start + i * lane..)) {
-                prefetch(&next[..depth.len().min(next.len())]);
+                prefetch(&next[..depth.len().min(STEPS + 1).min(next.len())]);
             }
             T::kernel().interleave(&lanes, panel);
         } else {

@@ -3,7 +3,7 @@
 //! The cells that a block of windows reads are staged first ([`Staged`]), after which a panel's row is a copy or
 //! two of a fixed length. Such a copy may write more than its piece has; what it writes too much is overwritten by the
 //! next. This is why panels are written from front to back, and why [`Factor::pack`] is given some memory
-//! behind them.
+//! behind them. Windows of a single cell are packed where they lie.
 
 use std::ops::Range;
 

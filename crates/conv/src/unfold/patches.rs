@@ -63,7 +63,7 @@ impl<'a> Patches<'a> {
         self.shape.output.iter().product()
     }
 
-    /// The column matrix of some planes where it is these planes: each window is a cell of its own.
+    /// The column matrix of some planes, if it is the planes themselves: kernels of a cell, at stride 1, from the first cell on.
     pub(crate) fn in_place<'b, T>(&self, planes: &'b [T]) -> Option<Matrix<'b, T>> {
         let ConvShape { input, output, spec, .. } = self.shape;
         let begins = spec.padding.iter().all(|padding| padding[0] == 0);

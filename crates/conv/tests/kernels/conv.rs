@@ -293,6 +293,15 @@ fn large_geometries() {
     }
 }
 
+/// Planes that are their own columns: several tiles and panels of groups, and a last panel that is not whole.
+#[test]
+fn single_cells_in_both_types() {
+    let spec = ConvSpec::new([1, 1]).groups(2);
+    let shape = ConvShape::conv(&spec, &[2, 140, 37, 41], &[46, 70, 1, 1]).unwrap();
+    check::<f32>(&shape);
+    check::<f64>(&shape);
+}
+
 /// Three results as bits.
 fn bits(shape: &ConvShape) -> Vec<u32> {
     let x = reals::<f32>(shape.input_len(), 1);
@@ -428,14 +437,14 @@ fn few_outputs_do_not_pay_for_transforming_the_weights() {
     }
 }
 
-/// The panels of all channels were counted one by one.
+/// The panels of all channels were counted one by one, which for so many takes hours.
 #[test]
 fn an_estimate_takes_no_longer_for_more_channels() {
-    let channels = 1 << 40;
+    let channels = 1 << 48;
     let spec = ConvSpec::new([3, 3]).padding([1, 1]);
     let shape = ConvShape::conv(&spec, &[1, 1, 4, 4], &[channels, 1, 3, 3]).unwrap();
     for operation in Operation::ALL {
-        assert!(Algorithm::costs::<f32>(operation, &shape).iter().any(|(_, cost)| *cost > 0.0));
+        assert!(Algorithm::costs::<f32>(operation, &shape).iter().all(|(_, cost)| *cost > 0.0));
     }
 }
 

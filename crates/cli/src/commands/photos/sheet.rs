@@ -10,8 +10,7 @@ use striate::tensor::random::{Key, Purpose};
 use super::settings::AUGMENTATION;
 use crate::Failure;
 use crate::commands::data::resolve;
-use crate::commands::png_file;
-use crate::commands::print;
+use crate::commands::{png_file, print};
 use crate::draw::photos::contact_sheet;
 
 /// Photos on a sheet.
@@ -34,7 +33,7 @@ pub struct Sheet {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The picture to write
-    #[arg(long, default_value = "photos.png", value_parser = png_file)]
+    #[arg(long, default_value = "photos.png", value_parser = png_file())]
     out: PathBuf,
 }
 

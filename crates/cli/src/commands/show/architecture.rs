@@ -22,7 +22,7 @@ pub struct Arguments {
     #[arg(long, value_parser = sizes)]
     input: Option<std::vec::Vec<usize>>,
     /// The picture to write
-    #[arg(long, default_value = "architecture.svg", value_parser = svg_file)]
+    #[arg(long, default_value = "architecture.svg", value_parser = svg_file())]
     out: PathBuf,
 }
 

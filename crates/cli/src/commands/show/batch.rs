@@ -27,7 +27,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The picture to write
-    #[arg(long, default_value = "batch.png", value_parser = png_file)]
+    #[arg(long, default_value = "batch.png", value_parser = png_file())]
     out: PathBuf,
 }
 

@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     images: u32,
     /// The picture to write
-    #[arg(long, default_value = "erf.png", value_parser = png_file)]
+    #[arg(long, default_value = "erf.png", value_parser = png_file())]
     out: PathBuf,
 }
 

@@ -31,7 +31,7 @@ pub struct Kernels {
     #[arg(long)]
     layer: Option<String>,
     /// The picture to write
-    #[arg(long, default_value = "kernels.png", value_parser = png_file)]
+    #[arg(long, default_value = "kernels.png", value_parser = png_file())]
     out: PathBuf,
 }
 
@@ -79,7 +79,7 @@ pub struct Activations {
     #[arg(long, default_value_t = 0)]
     index: usize,
     /// The picture to write
-    #[arg(long, default_value = "activations.png", value_parser = png_file)]
+    #[arg(long, default_value = "activations.png", value_parser = png_file())]
     out: PathBuf,
 }
 

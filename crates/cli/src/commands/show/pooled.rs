@@ -19,7 +19,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=6))]
     times: u32,
     /// The picture to write
-    #[arg(long, default_value = "pooled.png", value_parser = png_file)]
+    #[arg(long, default_value = "pooled.png", value_parser = png_file())]
     out: PathBuf,
 }
 

@@ -36,7 +36,7 @@ impl<T: Float> Weights<'_, T> {
     ) {
         let [of_result, of_sum] = self.strides;
         let inputs = panel.len() / (taps.len() * width).max(1);
-        // With a single tap, the lanes of the input gradient lie side by side.
+        // The channels of the result lie side by side, as those of an input gradient with a single tap.
         if of_result == 1 {
             for (input, row) in panel.chunks_exact_mut(width).enumerate() {
                 let (row, rest) = row.split_at_mut(channels.len());

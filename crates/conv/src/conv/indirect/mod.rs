@@ -47,12 +47,7 @@ const TURNING: [f64; 2] = [28.0, 6.0];
 pub(super) fn cost<T: Float>(operation: Operation, shape: &ConvShape) -> f64 {
     let taps = shape.spec.kernel.iter().product::<usize>();
     let [inputs, outputs] = [shape.in_channels, shape.out_channels].map(|n| n / shape.spec.groups);
-    let filled = |channels: usize| {
-        // Whole panels, and what is left.
-        let rest = channels % T::kernel().widest_panel();
-        let lanes = channels - rest + panels::<T>(rest).map(|(_, width)| width).sum::<usize>();
-        lanes as f64 / channels as f64
-    };
+    let filled = |channels: usize| lanes::<T>(channels) as f64 / channels as f64;
     let steps = |channels: usize| TURNING[0] / (channels * taps) as f64;
     let skips = |axis: usize| shape.spec.stride[axis] > shape.spec.kernel[axis];
     match operation {
@@ -267,6 +262,12 @@ vectorized! {
 /// The widest panel of any kernel.
 const LARGEST_WIDTH: usize = 32;
 
+/// The lanes of the panels of so many channels: of whole ones, and of what is left.
+fn lanes<T: Float>(channels: usize) -> usize {
+    let rest = channels % T::kernel().widest_panel();
+    channels - rest + panels::<T>(rest).map(|(_, width)| width).sum::<usize>()
+}
+
 /// The panels of so many channels: those of each, and its width.
 fn panels<T: Float>(channels: usize) -> impl Iterator<Item = (Range<usize>, usize)> + Clone {
     let kernel = T::kernel();
@@ -275,4 +276,17 @@ fn panels<T: Float>(channels: usize) -> impl Iterator<Item = (Range<usize>, usiz
         let last = channels.min(first + widest);
         (first..last, kernel.panel_width(last - first))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{lanes, panels};
+
+    #[test]
+    fn lanes_are_those_of_all_panels() {
+        for channels in 0..200 {
+            let widths = panels::<f32>(channels).map(|(_, width)| width);
+            assert_eq!(lanes::<f32>(channels), widths.sum::<usize>(), "{channels}");
+        }
+    }
 }
