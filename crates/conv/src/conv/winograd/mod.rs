@@ -431,3 +431,16 @@ impl Grid {
         windows
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{lanes, panels};
+
+    #[test]
+    fn lanes_are_those_of_all_panels() {
+        for channels in 0..200 {
+            let widths = panels::<f32>(channels).map(|(_, width)| width);
+            assert_eq!(lanes::<f32>(channels), widths.sum::<usize>(), "{channels}");
+        }
+    }
+}
