@@ -209,6 +209,7 @@ fn what_cannot_be_drawn_says_why() {
     let taken = out.path().join("taken.png");
     fs::create_dir(&taken).unwrap();
     fails(&["show", "kernels", "mnist-cnn", "--out", text(&taken)], "taken.png: ");
+    fs::remove_dir(&taken).unwrap();
     let missing = text(&out.path().join("missing/k.png")).to_owned();
     fails(&["show", "kernels", "mnist-cnn", "--out", &missing], &missing);
     fails(&["show", "activations", "mnist-cnn", "--layer", "conv9"], "there are conv1.0, ");
