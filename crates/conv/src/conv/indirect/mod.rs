@@ -263,30 +263,19 @@ vectorized! {
 const LARGEST_WIDTH: usize = 32;
 
 /// The lanes of the panels of so many channels: of whole ones, and of what is left.
-fn lanes<T: Float>(channels: usize) -> usize {
+pub(super) fn lanes<T: Float>(channels: usize) -> usize {
     let rest = channels % T::kernel().widest_panel();
     channels - rest + panels::<T>(rest).map(|(_, width)| width).sum::<usize>()
 }
 
 /// The panels of so many channels: those of each, and its width.
-fn panels<T: Float>(channels: usize) -> impl Iterator<Item = (Range<usize>, usize)> + Clone {
+pub(super) fn panels<T: Float>(
+    channels: usize,
+) -> impl Iterator<Item = (Range<usize>, usize)> + Clone {
     let kernel = T::kernel();
     let widest = kernel.widest_panel();
     (0..channels).step_by(widest).map(move |first| {
         let last = channels.min(first + widest);
         (first..last, kernel.panel_width(last - first))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{lanes, panels};
-
-    #[test]
-    fn lanes_are_those_of_all_panels() {
-        for channels in 0..200 {
-            let widths = panels::<f32>(channels).map(|(_, width)| width);
-            assert_eq!(lanes::<f32>(channels), widths.sum::<usize>(), "{channels}");
-        }
-    }
 }

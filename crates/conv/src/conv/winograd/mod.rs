@@ -434,13 +434,18 @@ impl Grid {
 
 #[cfg(test)]
 mod tests {
-    use super::{lanes, panels};
+    use crate::conv::indirect;
 
     #[test]
     fn lanes_are_those_of_all_panels() {
         for channels in 0..200 {
-            let widths = panels::<f32>(channels).map(|(_, width)| width);
-            assert_eq!(lanes::<f32>(channels), widths.sum::<usize>(), "{channels}");
+            let all = [
+                (super::lanes::<f32>(channels), super::panels::<f32>(channels).collect()),
+                (indirect::lanes::<f32>(channels), indirect::panels::<f32>(channels).collect()),
+            ];
+            for (lanes, panels) in all as [(usize, Vec<_>); 2] {
+                assert_eq!(lanes, panels.iter().map(|(_, width)| width).sum(), "{channels}");
+            }
         }
     }
 }
