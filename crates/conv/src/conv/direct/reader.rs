@@ -8,7 +8,6 @@ use std::ops::Range;
 
 use super::Direct;
 use crate::element::Float;
-use crate::gemm::kernel::STACK;
 use crate::geometry::ConvShape;
 
 /// Reads input planes for one stack of rows after the other.
@@ -20,9 +19,9 @@ pub(super) struct Reader<'a, T> {
     copied: Vec<T>,
     /// The outputs that each tap of the first axis has cells for.
     inside: Vec<Range<usize>>,
-    /// The length of a row, and of a window under each other.
+    /// Rows of each slice that the stack reads, and cells of each row.
+    count: usize,
     len: usize,
-    extent: usize,
 }
 
 /// Where rows are: in the input or among what was copied, from which cell on.
@@ -34,11 +33,12 @@ struct Source {
 
 /// Cells of each row that the vectors of a row of outputs read; copied rows are so long.
 pub(super) fn row_len<T: Float>(shape: &ConvShape) -> usize {
-    shape.output[2].next_multiple_of(T::kernel().stack_lanes()) + shape.spec.extent()[2] - 1
+    shape.output[2].max(T::kernel().stack_lanes()) + shape.spec.extent()[2] - 1
 }
 
 impl<'a, T: Float> Reader<'a, T> {
-    pub(super) fn new(direct: &'a Direct<'a>, input: &'a [T]) -> Self {
+    /// Of stacks of so many rows of outputs.
+    pub(super) fn new(direct: &'a Direct<'a>, input: &'a [T], rows: usize) -> Self {
         let shape = direct.shape;
         let inside = (0..shape.spec.kernel[0]).map(|tap| shape.outputs_inside(0, tap));
         Self {
@@ -47,8 +47,8 @@ impl<'a, T: Float> Reader<'a, T> {
             sources: Vec::new(),
             copied: Vec::new(),
             inside: inside.collect(),
+            count: (rows - 1) * shape.spec.stride[1] + shape.spec.extent()[1],
             len: row_len::<T>(shape),
-            extent: shape.spec.extent()[1],
         }
     }
 
@@ -74,7 +74,7 @@ impl<'a, T: Float> Reader<'a, T> {
         let shape = self.direct.shape;
         let ([_, height, width], spec) = (shape.input, &shape.spec);
         let [_, [above, _], [before, _]] = spec.padding;
-        let (count, len) = ((STACK - 1) * spec.stride[1] + self.extent, self.len);
+        let (count, len) = (self.count, self.len);
         let first = y * spec.stride[1];
         if let Some(slice) = slice
             && first >= above

@@ -1,7 +1,7 @@
 //! Convolution of one output channel at a time, by stacks of rows.
 //!
 //! In a depthwise convolution, no other channel shares what is read, but outputs under each other do. The kernels of stacks
-//! (`gemm/kernel/stack.rs`) take four rows of them, and read the input where it lies.
+//! (`gemm/kernel/stack.rs`) take four or eight rows of them, and read the input where it lies.
 
 use rayon::prelude::*;
 
@@ -10,7 +10,7 @@ use super::reader::{Reader, row_len};
 use crate::buffer::Buffer;
 use crate::conv::{TASKS, add_in_order, chunks};
 use crate::element::Float;
-use crate::gemm::kernel::{MOST_TAPS, Places, STACK, StackColumns, StackRows};
+use crate::gemm::kernel::{FEWEST_ROWS, MOST_TAPS, Places, StackColumns, StackRows};
 use crate::geometry::ConvShape;
 use crate::simd::prefetch;
 use crate::unfold::copy_row;
@@ -20,7 +20,7 @@ const FEW: usize = 4096;
 
 /// Whether neighbouring outputs read neighbouring cells, and there are enough rows for a stack.
 pub(super) fn applies(shape: &ConvShape) -> bool {
-    shape.spec.stride[2] == 1 && shape.output[1] >= STACK
+    shape.spec.stride[2] == 1 && shape.output[1] >= FEWEST_ROWS
 }
 
 /// How a kernel's taps are cut into columns, and rows of outputs into vectors.
@@ -29,8 +29,6 @@ struct Plan<T> {
     /// The weights of an output channel in the order of its input channels, then of the columns.
     order: Vec<usize>,
     rows: StackRows<T>,
-    /// Elements of a row of a stack.
-    row: usize,
     /// From what a row of outputs reads to what the next one does: in the input, in what is copied.
     apart: [usize; 2],
 }
@@ -75,12 +73,11 @@ impl<T: Float> Plan<T> {
             order: (0..slices).flat_map(slice).collect(),
             columns,
             rows: kernel.rows_of_stacks(
-                shape.output[2],
+                [shape.output[1], shape.output[2]],
                 (row_lens[1], inside),
                 spec.extent()[2],
                 ones,
             ),
-            row: shape.output[2].next_multiple_of(kernel.stack_lanes()),
             apart: row_lens.map(|len| len * spec.stride[1]),
         }
     }
@@ -109,8 +106,10 @@ pub(super) fn forward<T: Float>(
     let shape = direct.shape;
     let [depth, height, width] = shape.output;
     let slices = output.len() / (height * width);
+    let (plan, kernel) = (Plan::new(direct), T::kernel());
+    let [count, row] = [plan.rows.count(), plan.rows.len()];
     // Stacks lie within a slice of the first axis.
-    let band = height.div_ceil(TASKS.div_ceil(slices)).next_multiple_of(STACK);
+    let band = height.div_ceil(TASKS.div_ceil(slices)).next_multiple_of(count);
     let mut tasks: Vec<_> = output
         .chunks_exact_mut(height * width)
         .enumerate()
@@ -119,11 +118,10 @@ pub(super) fn forward<T: Float>(
             bands.map(move |(number, output)| (slice, number * band, output))
         })
         .collect();
-    let (plan, kernel) = (Plan::new(direct), T::kernel());
     let together = (FEW / (band * width)).clamp(1, tasks.len().div_ceil(TASKS));
     tasks.par_chunks_mut(together).for_each(|tasks| {
-        let mut reader = Reader::new(direct, input);
-        let mut stack = vec![T::ZERO; STACK * plan.row];
+        let mut reader = Reader::new(direct, input, count);
+        let mut stack = vec![T::ZERO; count * row];
         let mut weights = vec![T::ZERO; plan.order.len()];
         for (slice, first, output) in tasks {
             let plane = *slice / depth;
@@ -131,18 +129,29 @@ pub(super) fn forward<T: Float>(
             let of_channel = &weight[channel * weights.len()..];
             weights.iter_mut().zip(&plan.order).for_each(|(to, &tap)| *to = of_channel[tap]);
             let bias = bias.map_or(T::ZERO, |bias| bias[channel]);
-            for (number, output) in output.chunks_mut(STACK * width).enumerate() {
-                // The last stack reaches back into the one before.
-                let y = *first + number * STACK;
-                let start = y.min(height - STACK);
-                reader.read(direct.inputs_of(plane), [*slice % depth, start]);
+            let mut sum = |y: usize, stack: &mut [T]| {
+                reader.read(direct.inputs_of(plane), [*slice % depth, y]);
                 plan.for_each(&reader, |columns, first| {
                     let weights = &weights[first..][..columns.taps * columns.places.len()];
-                    kernel.sum_stack(columns, weights, (first == 0).then_some(bias), &mut stack);
+                    kernel.sum_stack(columns, weights, (first == 0).then_some(bias), (stack, row));
                 });
-                let rows = stack.chunks_exact(plan.row).skip(y - start);
-                let outputs = output.chunks_exact_mut(width);
-                outputs.zip(rows).for_each(|(output, row)| copy_row(&row[..width], output));
+            };
+            let rows = output.len() / width;
+            for y in (0..rows).step_by(count) {
+                // The last stack reaches back into the one before, which has the same sums.
+                match rows.checked_sub(count) {
+                    Some(last) if row == width => {
+                        let y = y.min(last);
+                        sum(*first + y, &mut output[y * width..]);
+                    }
+                    _ => {
+                        let start = (*first + y).min(height - count);
+                        sum(start, &mut stack);
+                        let stack = stack.chunks_exact(row).skip(*first + y - start);
+                        let outputs = output[y * width..].chunks_exact_mut(width);
+                        outputs.zip(stack).for_each(|(to, row)| copy_row(&row[..width], to));
+                    }
+                }
             }
         }
     });
@@ -180,28 +189,32 @@ fn add_planes<T: Float>(
 ) {
     let ([depth, height, width], kernel) = (direct.shape.output, T::kernel());
     let lanes = kernel.stack_lanes();
-    let mut reader = Reader::new(direct, input);
-    let mut stack = vec![T::ZERO; STACK * plan.row];
+    let [rows, row] = [plan.rows.count(), plan.rows.len()];
+    let mut reader = Reader::new(direct, input, rows);
+    let mut stack = vec![T::ZERO; rows * row];
     let mut sums = vec![T::ZERO; plan.order.len() * lanes];
     let mut totals = vec![0.0; plan.order.len()];
     let (count, together) = (planes.len(), FEW.div_ceil(direct.output));
     for (number, plane) in planes.enumerate() {
         let plane_of_grad = direct.output_plane(grad_output, plane);
-        for (z, y) in (0..depth).flat_map(|z| (0..height).step_by(STACK).map(move |y| (z, y))) {
+        for (z, y) in (0..depth).flat_map(|z| (0..height).step_by(rows).map(move |y| (z, y))) {
             // The last stack reaches back into the one before, whose rows it leaves out.
-            let start = y.min(height - STACK);
-            let end = (z * height + start + STACK) * width;
-            let (grad, ahead) =
-                plane_of_grad[(z * height + y) * width..].split_at(end - (z * height + y) * width);
-            prefetch(&ahead[..ahead.len().min(STACK * width)]);
-            stack[..(y - start) * plan.row].fill(T::ZERO);
-            let rows = stack.chunks_exact_mut(plan.row).skip(y - start);
-            rows.zip(grad.chunks_exact(width))
-                .for_each(|(to, row)| copy_row(row, &mut to[..width]));
+            let start = y.min(height - rows);
+            let (mut grad, ahead) =
+                plane_of_grad[(z * height + y) * width..].split_at((start + rows - y) * width);
+            prefetch(&ahead[..ahead.len().min(rows * width)]);
+            if row > width || start < y {
+                stack[..(y - start) * row].fill(T::ZERO);
+                let copies = stack.chunks_exact_mut(row).skip(y - start);
+                copies
+                    .zip(grad.chunks_exact(width))
+                    .for_each(|(to, row)| copy_row(row, &mut to[..width]));
+                grad = &stack;
+            }
             reader.read(direct.inputs_of(plane), [z, start]);
             plan.for_each(&reader, |columns, first| {
                 let len = columns.taps * columns.places.len() * lanes;
-                kernel.dot_stack(columns, &stack, &mut sums[first * lanes..][..len]);
+                kernel.dot_stack(columns, (grad, row), &mut sums[first * lanes..][..len]);
             });
         }
         if (number + 1) % together == 0 || number + 1 == count {

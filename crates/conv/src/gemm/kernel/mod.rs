@@ -25,7 +25,7 @@ pub(crate) use self::gather::{Columns, Gathered, Offsets};
 use self::gather::{Gather, PORTABLE_HALF, PORTABLE_LANES};
 pub(crate) use self::rows::{Place, Rows};
 pub(crate) use self::stack::{
-    Columns as StackColumns, MOST_TAPS, Places, Rows as StackRows, STACK,
+    Columns as StackColumns, FEWEST_ROWS, MOST_TAPS, Places, Rows as StackRows,
 };
 use self::stack::{Stacks, stacks};
 use crate::simd::{self, Level};
@@ -282,13 +282,13 @@ pub(crate) trait PortableFloat:
 impl PortableFloat for f32 {
     #[allow(private_interfaces)]
     fn stacks() -> Stacks<Self> {
-        stacks!(f32, [f32; 8])
+        stacks!(f32, [f32; 8], [false])
     }
 }
 impl PortableFloat for f64 {
     #[allow(private_interfaces)]
     fn stacks() -> Stacks<Self> {
-        stacks!(f64, [f64; 8])
+        stacks!(f64, [f64; 8], [false])
     }
 }
 

@@ -329,18 +329,18 @@ kernel!(
 
 /// The kernels of stacks.
 pub(super) fn avx2_f32_stacks() -> Stacks<f32> {
-    stacks!(f32, Pair<__m256>, "avx2,fma")
+    stacks!(f32, Pair<__m256>, [false], "avx2,fma")
 }
 
 /// The same for the other types and levels.
 pub(super) fn avx2_f64_stacks() -> Stacks<f64> {
-    stacks!(f64, Pair<__m256d>, "avx2,fma")
+    stacks!(f64, Pair<__m256d>, [false], "avx2,fma")
 }
 
 pub(super) fn avx512_f32_stacks() -> Stacks<f32> {
-    stacks!(f32, __m512, "avx512f")
+    stacks!(f32, __m512, [false, true], "avx512f")
 }
 
 pub(super) fn avx512_f64_stacks() -> Stacks<f64> {
-    stacks!(f64, __m512d, "avx512f")
+    stacks!(f64, __m512d, [false, true], "avx512f")
 }
