@@ -1,4 +1,4 @@
-//! Matrix products of factors rounded to tf32: for who asks for them, on cards that have them.
+//! Matrix products and convolutions of factors rounded to tf32: for who asks for them, on cards that have them.
 
 #[path = "common/card.rs"]
 mod card;
@@ -6,61 +6,90 @@ mod common;
 
 use card::card;
 use common::hash_tensor;
-use striate::tensor::{Device, Float, Result, Tensor};
 
-/// A product so deep that it is cut in parts, and its gradients: three of the four transposes.
-const SIZES: [usize; 3] = [40, 700, 24];
+use striate::tensor::{ConvSpec, Device, Float, Result, Tensor};
 
-/// `x w^T`, and the gradients of `x` and `w`, of numbers in -1..1 or of their magnitudes.
-fn products<T: Float>(device: &Device, magnitudes: bool) -> Result<Vec<Vec<T>>> {
-    let [m, k, n] = SIZES;
-    let numbers = |name, shape: [usize; 2]| -> Result<Tensor<T>> {
+/// A product so deep that it is cut in parts.
+const PRODUCT: [usize; 3] = [40, 700, 24];
+/// Images, channels and outputs' channels of a convolution 3x3 of 9x7 cells with padding.
+const IMAGES: [usize; 3] = [2, 8, 20];
+
+/// For each of [`results`], how many terms its numbers are sums of, at most, and whether it may be of rounded factors.
+const SUMS: [(usize, bool); 6] = [
+    (PRODUCT[1], true),
+    (PRODUCT[2], true),
+    (PRODUCT[0], true),
+    (9 * IMAGES[1], true),
+    (9 * IMAGES[2], true),
+    (9 * 7 * IMAGES[0], false),
+];
+
+/// `x w^T` and the gradients of `x` and `w`, three of the four transposes; the same of a convolution; of numbers in -1..1 or of
+/// their magnitudes.
+fn results<T: Float>(device: &Device, magnitudes: bool) -> Result<[Vec<T>; 6]> {
+    let numbers = |name, shape: &[usize]| -> Result<Tensor<T>> {
         let numbers = hash_tensor::<T>(name, shape);
-        if magnitudes { numbers.abs() } else { Ok(numbers) }
+        let numbers = if magnitudes { numbers.abs()? } else { numbers };
+        Ok(numbers.to_device(device)?.tracked())
     };
-    let x = numbers("x", [m, k])?.to_device(device)?.tracked();
-    let w = numbers("w", [n, k])?.to_device(device)?.tracked();
-    let y = x.linear(&w, None)?;
-    let gradients = y.backward_with(&numbers("g", [m, n])?.to_device(device)?)?;
-    let results = [&y, gradients.get(&x).unwrap(), gradients.get(&w).unwrap()];
-    results.iter().map(|result| result.to_vec()).collect()
+    let [m, k, n] = PRODUCT;
+    let [batch, channels, outputs] = IMAGES;
+    let (x, w) = (numbers("x", &[m, k])?, numbers("w", &[n, k])?);
+    let (images, kernels) =
+        (numbers("i", &[batch, channels, 9, 7])?, numbers("k", &[outputs, channels, 3, 3])?);
+    let product = x.linear(&w, None)?;
+    let convolved = images.conv(&kernels, None, &ConvSpec::new([3, 3]).padding([1, 1]))?;
+    let of_product = product.backward_with(&numbers("g", &[m, n])?)?;
+    let of_convolved = convolved.backward_with(&numbers("h", &[batch, outputs, 9, 7])?)?;
+    Ok([
+        product.to_vec()?,
+        of_product.get(&x).unwrap().to_vec()?,
+        of_product.get(&w).unwrap().to_vec()?,
+        convolved.to_vec()?,
+        of_convolved.get(&images).unwrap().to_vec()?,
+        of_convolved.get(&kernels).unwrap().to_vec()?,
+    ])
 }
 
-/// The largest error of a result, as a share of the sum of its terms' magnitudes.
-fn error(found: &[Vec<f32>]) -> Result<f64> {
-    let [exact, magnitudes] = [false, true].map(|of| products::<f64>(&Device::cpu(), of));
-    let (exact, magnitudes) = (exact?.concat(), magnitudes?.concat());
-    let found = found.concat();
-    assert_eq!(found.len(), exact.len());
-    let shares = found.iter().zip(exact.iter().zip(&magnitudes));
-    Ok(shares
-        .map(|(found, (exact, sum))| (f64::from(*found) - exact).abs() / sum)
-        .fold(0.0, f64::max))
+/// The largest error of each result, as a share of the sum of its terms' magnitudes.
+fn errors(found: &[Vec<f32>; 6]) -> Result<[f64; 6]> {
+    let [exact, magnitudes] = [false, true].map(|of| results::<f64>(&Device::cpu(), of));
+    let (exact, magnitudes) = (exact?, magnitudes?);
+    Ok(std::array::from_fn(|i| {
+        assert_eq!(found[i].len(), exact[i].len());
+        let shares = found[i].iter().zip(exact[i].iter().zip(&magnitudes[i]));
+        let shares = shares.map(|(found, (exact, sum))| (f64::from(*found) - exact).abs() / sum);
+        shares.fold(0.0, f64::max)
+    }))
 }
 
 /// Whether it is allowed is one for all of the process, so all of it is one test.
 #[test]
 fn factors_are_rounded_where_it_is_allowed_and_nowhere_else() -> Result<()> {
     let Some(card) = card(striate_cuda::checked) else { return Ok(()) };
-    let full = products(&card, false)?;
-    // Half a unit for each of 700 terms bounds any order of the sum.
-    let allowed = 700.0 * f64::from(f32::EPSILON) / 2.0;
-    assert!(error(&full)? <= allowed, "{:e}", error(&full)?);
+    // Half a unit for each term bounds any order of a sum.
+    let allowed = SUMS.map(|(terms, _)| terms as f64 * f64::from(f32::EPSILON) / 2.0);
+    let full = results(&card, false)?;
+    for (i, error) in errors(&full)?.into_iter().enumerate() {
+        assert!(error <= allowed[i], "{i}: {error:e}");
+    }
 
     striate_cuda::allow_tf32(true);
-    let rounded = products(&card, false)?;
+    let rounded = results(&card, false)?;
     striate_cuda::allow_tf32(false);
-    assert_eq!(products::<f32>(&card, false)?, full);
+    assert_eq!(results::<f32>(&card, false)?, full);
 
-    if striate_cuda::list()?[0].capability < [8, 0] {
-        assert_eq!(rounded, full);
-        return Ok(());
-    }
+    let old = striate_cuda::list()?[0].capability < [8, 0];
     // Two factors that are each wrong by half a unit of ten bits, and the sum as above.
     let half = f64::exp2(-11.0);
-    let error = error(&rounded)?;
-    assert!(error <= 2.0 * half + half * half + 2.0 * allowed, "{error:e}");
-    assert!(error > allowed, "{error:e}: nothing was rounded");
+    for (i, error) in errors(&rounded)?.into_iter().enumerate() {
+        if old || !SUMS[i].1 {
+            assert_eq!(rounded[i], full[i], "{i}");
+            continue;
+        }
+        assert!(error <= 2.0 * half + half * half + 2.0 * allowed[i], "{i}: {error:e}");
+        assert!(error > allowed[i], "{i}: {error:e}: nothing was rounded");
+    }
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use cudarc::nvrtc::Ptx;
 use striate_tensor::{Error, ErrorKind, Result};
 
 /// The files of kernels, by name.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("elementwise.ptx", include_str!("../kernels/elementwise.ptx")),
     ("reduce.ptx", include_str!("../kernels/reduce.ptx")),
     ("pool.ptx", include_str!("../kernels/pool.ptx")),
@@ -26,6 +26,7 @@ const FILES: [(&str, &str); 11] = [
     ("gemm.ptx", include_str!("../kernels/gemm.ptx")),
     ("gemm_tf32.ptx", include_str!("../kernels/gemm_tf32.ptx")),
     ("conv.ptx", include_str!("../kernels/conv.ptx")),
+    ("conv_tf32.ptx", include_str!("../kernels/conv_tf32.ptx")),
     ("conv_weight.ptx", include_str!("../kernels/conv_weight.ptx")),
 ];
 

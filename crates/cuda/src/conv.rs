@@ -25,7 +25,10 @@ const TILED: usize = 128;
 const BLOCKS: usize = 528;
 /// The fewest positions of a part.
 const SHORTEST_PART: usize = 256;
-/// What every kernel of `conv.ptx` and `conv_weight.ptx` is told; its head describes the parts.
+/// The bits of a number that tf32 keeps: all but thirteen of the fraction.
+const TF32_BITS: u32 = 0xffff_e000;
+
+/// What every kernel of `conv.ptx`, `conv_tf32.ptx` and `conv_weight.ptx` is told; its head describes the parts.
 struct Map {
     batch: usize,
     groups: usize,
@@ -136,9 +139,9 @@ impl Map {
         self.rows * self.depth <= FEW_PAIRS || self.taps.iter().sum::<usize>() > MOST_TAPS
     }
 
-    /// Elements of a group's packed weights: whole tiles of rows and of eight steps.
+    /// Elements of a group's packed weights: whole tiles of rows and of sixteen steps.
     fn packed_len(&self) -> usize {
-        (self.depth * volume(self.taps)).next_multiple_of(8) * self.rows.next_multiple_of(TILE[0])
+        (self.depth * volume(self.taps)).next_multiple_of(16) * self.rows.next_multiple_of(TILE[0])
     }
 
     /// The words, after the addresses of the operands.
@@ -174,11 +177,16 @@ impl Cuda {
         }
         let packed = self.card.alloc(map.groups * map.packed_len(), size_of::<f32>())?;
         let grid = [map.packed_len().div_ceil(THREADS), map.groups, 1];
-        self.card.launch("conv_pack", grid, THREADS, &map.args(&[weight, packed.address]))?;
+        let (kernel, kept) = match self.rounds("conv_tf32") {
+            true => ("conv_tf32", TF32_BITS),
+            false => ("conv", u32::MAX),
+        };
+        let args = [map.args(&[weight, packed.address]), vec![Arg::Word(kept)]].concat();
+        self.card.launch("conv_pack", grid, THREADS, &args)?;
         let operands = [input, packed.address, bias, output];
         let args = [map.args(&operands), vec![epilogue.floor()]].concat();
         let tiles = map.rows.div_ceil(TILE[0]) * map.positions().div_ceil(TILE[1]);
-        self.card.launch("conv", [tiles, map.groups, 1], TILED, &args)
+        self.card.launch(kernel, [tiles, map.groups, 1], TILED, &args)
     }
 
     pub(crate) fn conv_forward(

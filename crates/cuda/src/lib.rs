@@ -15,7 +15,7 @@
 //! - Work goes to one stream, in order, so memory that is given back may be handed out again at once, and
 //!   the host waits for nothing but what it reads ([`Memory::download`](striate_tensor::backend::Memory::download)).
 //! - Every sum has one order, which depends on sizes alone. There are no floating-point atomics.
-//! - It computes in f32, unless [`allow_tf32`] lets matrix products round their factors for tensor cores. f64 tensors can
+//! - It computes in f32, unless [`allow_tf32`] lets products and convolutions round their factors for tensor cores. f64 tensors can
 //!   be held, moved, drawn, converted, compared and chosen from; every other operation says by name that it is not there.
 
 mod backend;
@@ -28,6 +28,7 @@ mod norm;
 mod optim;
 mod pool;
 mod reduce;
+mod tf32;
 mod views;
 mod window;
 
@@ -37,7 +38,7 @@ use card::Memory;
 use striate_tensor::{Device, Result};
 
 pub use card::{Info, list};
-pub use matmul::allow_tf32;
+pub use tf32::allow_tf32;
 
 /// The card with this number, the first being 0. Two calls with one number give equal devices.
 ///

@@ -1,6 +1,4 @@
-//! Matrix products, and the sum of parts that ends a split one: `gemm.ptx`, and `gemm_tf32.ptx` for who allows it.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! Matrix products, and the sum of parts that ends a split one: `gemm.ptx`, or `gemm_tf32.ptx` (see `tf32.rs`).
 
 use striate_tensor::Result;
 use striate_tensor::backend::{MatmulShape, Storage};
@@ -18,33 +16,6 @@ const TILE: usize = 128;
 const THREADS: usize = 256;
 /// The fewest products that a part adds.
 const SHORTEST_PART: usize = 256;
-
-static TF32: AtomicBool = AtomicBool::new(false);
-
-/// Whether cards may round the factors of f32 matrix products to tf32, with ten bits of fraction, for their tensor
-/// cores. They may not from the start: products are those of f32, whatever the card.
-///
-/// It holds for all cards of the process, from the next product on, and for gradients, which are products too. Where it is
-/// allowed, a product is within `2^-10` of the sum of the magnitudes of its terms, instead of about `2^-24`; sums are kept in
-/// f32, and have one order as ever. Convolutions stay in f32, and so does all else on cards older than compute
-/// capability 8.0, which have no such tensor cores: to allow it there is no error, and changes nothing.
-///
-/// ```
-/// use striate_tensor::Tensor;
-///
-/// striate_cuda::allow_tf32(true);
-/// if let Ok(card) = striate_cuda::device(0) {
-///     // 1 + 2^-11 has eleven bits of fraction: on tensor cores it becomes the number with ten that is next.
-///     let x = Tensor::from_vec(vec![1.0_f32 + 1.0 / 2048.0], [1, 1], &card)?;
-///     let y = x.matmul(&Tensor::ones([1, 1], &card)?)?.to_vec()?[0];
-///     assert!(y == 1.0 + 1.0 / 1024.0 || y == 1.0 + 1.0 / 2048.0);
-/// }
-/// striate_cuda::allow_tf32(false);
-/// # Ok::<(), striate_tensor::Error>(())
-/// ```
-pub fn allow_tf32(allowed: bool) {
-    TF32.store(allowed, Ordering::Relaxed);
-}
 
 /// What ends a sum: a number for each row and each column, where there are addresses of them, and `max(y, 0)`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,8 +57,7 @@ impl Cuda {
         let MatmulShape { batch, m, k, n, .. } = *shape;
         let len = batch * m * n;
         let operands = [address(left)?, address(right)?];
-        let rounds = TF32.load(Ordering::Relaxed) && self.card.has("gemm_tf32");
-        let kernel = if rounds { "gemm_tf32" } else { "gemm" };
+        let kernel = if self.rounds("gemm_tf32") { "gemm_tf32" } else { "gemm" };
         self.output(len, |out| {
             let tiles = m.div_ceil(TILE) * n.div_ceil(TILE) * batch;
             // A deep sum over few tiles is cut in parts until they fill the card.

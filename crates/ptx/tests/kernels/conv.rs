@@ -1,14 +1,28 @@
 //! The convolutions: forward pass, input gradient and weight gradient.
 
-use striate_ptx::{LaunchError, Memory, Module, Stats};
+use striate_ptx::{Arg, LaunchError, Memory, Stats};
 
 use super::gemm::Reduction;
 use super::geometry::{Map, Shape, volume};
-use super::{floor, module, numbers, optional};
+use super::{Kernel, floor, module, nearest_tf32, numbers, optional};
 
-/// Packs a map's weights and runs it.
-pub struct Gather {
-    module: Module,
+/// Every way of running a map.
+fn all() -> [Kernel; 3] {
+    [
+        Kernel::load("conv", "conv.ptx"),
+        Kernel::load("conv_tf32", "conv_tf32.ptx"),
+        Kernel::load("conv_direct", "conv.ptx"),
+    ]
+}
+
+/// Every way of a weight gradient in tiles.
+fn tiled_weights() -> [Kernel; 1] {
+    [Kernel::load("conv_weight", "conv_weight.ptx")]
+}
+
+/// The tensors of maps to be run.
+struct Gather<'a> {
+    kernel: &'a Kernel,
     memory: Memory,
     input: u64,
     weight: u64,
@@ -17,99 +31,98 @@ pub struct Gather {
     relu: bool,
 }
 
-impl Gather {
+type Launched = Result<Stats, LaunchError>;
+
+impl Gather<'_> {
+    fn run(&mut self, map: &Map) -> Launched {
+        if self.kernel.name == "conv_direct" { self.direct(map) } else { self.tiled(map) }
+    }
+
     fn tiled(&mut self, map: &Map) -> Launched {
-        let packed = self.memory.alloc(4 * map.packed_len()).unwrap();
+        let packed = pack(&mut self.memory, self.weight, map, self.kernel.rounds())?;
         let groups = map.groups as u32;
-        let blocks = (map.packed_len() / map.groups).div_ceil(256) as u32;
-        let args = [vec![self.weight.into(), packed.into()], map.args()].concat();
-        if blocks != 0 {
-            self.launch("conv_pack", [blocks, groups, 1], 256, &args)?;
-        }
         let tiles = map.rows.div_ceil(64) * map.positions().div_ceil(128);
-        let operands = [self.input, packed, self.bias, self.output].map(Into::into).to_vec();
-        let args = [operands, map.args(), vec![floor(self.relu)]].concat();
-        self.launch("conv", [tiles as u32, groups, 1], 128, &args)
+        let args = self.args(map, packed);
+        self.kernel.launch(&mut self.memory, [tiles as u32, groups, 1], 128, &args)
     }
 
     fn direct(&mut self, map: &Map) -> Launched {
-        let operands = [self.input, self.weight, self.bias, self.output].map(Into::into).to_vec();
-        let args = [operands, map.args(), vec![floor(self.relu)]].concat();
+        let args = self.args(map, self.weight);
         let blocks = map.positions().div_ceil(256) as u32;
         let grid = [blocks, (map.groups * map.rows) as u32, 1];
-        self.launch("conv_direct", grid, 256, &args)
+        self.kernel.launch(&mut self.memory, grid, 256, &args)
     }
 
-    fn launch(
-        &mut self,
-        kernel: &str,
-        grid: [u32; 3],
-        threads: u32,
-        args: &[striate_ptx::Arg],
-    ) -> Launched {
-        self.module.launch(&mut self.memory, kernel, grid, [threads, 1, 1], 0, args)
+    fn args(&self, map: &Map, weight: u64) -> Vec<Arg> {
+        let operands = [self.input, weight, self.bias, self.output].map(Arg::from).to_vec();
+        [operands, map.args(), vec![floor(self.relu)]].concat()
     }
 }
 
-type Launched = Result<Stats, LaunchError>;
+/// Packs a map's weights, for a kernel that rounds or for one that does not.
+fn pack(memory: &mut Memory, weight: u64, map: &Map, rounds: bool) -> Result<u64, LaunchError> {
+    let packed = memory.alloc(4 * map.packed_len()).unwrap();
+    let blocks = (map.packed_len() / map.groups).div_ceil(256) as u32;
+    let kept = if rounds { 0xffff_e000_u32 } else { u32::MAX };
+    let args = [vec![weight.into(), packed.into()], map.args(), vec![kept.into()]].concat();
+    if blocks != 0 {
+        let kernel = Kernel::load("conv_pack", "conv.ptx");
+        kernel.launch(memory, [blocks, map.groups as u32, 1], 256, &args)?;
+    }
+    Ok(packed)
+}
 
-/// Either way of running a map.
-pub type Kernel = fn(&mut Gather, &Map) -> Launched;
-
-pub const BOTH: [Kernel; 2] = [Gather::tiled, Gather::direct];
-
-/// The forward pass by a module of conv.ptx.
+/// The forward pass.
 pub fn forward(
-    module: Module,
+    kernel: &Kernel,
     shape: Shape,
-    kernel: Kernel,
     (bias, relu): (Option<&[f32]>, bool),
 ) -> Result<(Vec<f32>, Stats), LaunchError> {
     let mut memory = Memory::new();
     let [input, weight, _] = shape.tensors();
     let mut gather = Gather {
+        kernel,
         input: memory.upload(&input).unwrap(),
         weight: memory.upload(&weight).unwrap(),
         bias: optional(&mut memory, bias),
         output: memory.alloc(4 * shape.output_len()).unwrap(),
-        module,
         memory,
         relu,
     };
-    let stats = kernel(&mut gather, &shape.forward())?;
+    let stats = gather.run(&shape.forward())?;
     Ok((gather.memory.download(gather.output, shape.output_len()).unwrap(), stats))
 }
 
-fn check_forward(shape: Shape, kernel: Kernel, biased: bool, relu: bool) -> Stats {
+fn check_forward(kernel: &Kernel, shape: Shape, biased: bool, relu: bool) -> Stats {
     let bias = biased.then(|| numbers(9, shape.out_channels));
-    let done = forward(module("conv.ptx"), shape, kernel, (bias.as_deref(), relu));
+    let done = forward(kernel, shape, (bias.as_deref(), relu));
     let (found, stats) = done.unwrap_or_else(|error| panic!("{shape:?}: {error}"));
-    shape.check_forward(&found, bias.as_deref(), relu);
+    shape.check_forward(kernel, &found, bias.as_deref(), relu);
     stats
 }
 
-fn check_input_gradient(shape: Shape, kernel: Kernel) {
+fn check_input_gradient(kernel: &Kernel, shape: Shape) {
     let mut memory = Memory::new();
     let [_, weight, grad] = shape.tensors();
     let mut gather = Gather {
+        kernel,
         input: memory.upload(&grad).unwrap(),
         weight: memory.upload(&weight).unwrap(),
         bias: 0,
         output: memory.alloc(4 * shape.input_len()).unwrap(),
-        module: module("conv.ptx"),
         memory,
         relu: false,
     };
     for map in shape.gradients() {
-        kernel(&mut gather, &map).unwrap_or_else(|error| panic!("{map:?}: {error}"));
+        gather.run(&map).unwrap_or_else(|error| panic!("{map:?}: {error}"));
     }
     let found: Vec<f32> = gather.memory.download(gather.output, shape.input_len()).unwrap();
-    shape.check_input_gradient(&found);
+    shape.check_input_gradient(kernel, &found);
 }
 
-/// The weight gradient by a module of conv_weight.ptx, `chunk` positions a part.
+/// The weight gradient by tiles, `chunk` positions a part.
 pub fn weight_gradient(
-    weight: &Module,
+    kernel: &Kernel,
     shape: Shape,
     chunk: usize,
 ) -> Result<(Vec<f32>, Stats), LaunchError> {
@@ -126,26 +139,26 @@ pub fn weight_gradient(
     let grid = [tiles as u32, splits as u32, map.groups as u32];
     let operands = [input, grad, parts].map(Into::into).to_vec();
     let args = [operands, map.args(), vec![(chunk as u32).into()]].concat();
-    let stats = weight.launch(&mut memory, "conv_weight", grid, [128, 1, 1], 0, &args)?;
+    let stats = kernel.launch(&mut memory, grid, 128, &args)?;
     let sum = Reduction { parts, out, bias: [0; 2], len, count: splits, sizes: [1, len] };
     sum.run(&module("gemm.ptx"), &mut memory, false);
     Ok((memory.download(out, len).unwrap(), stats))
 }
 
-fn check_weight_gradient(shape: Shape, chunk: usize) -> Stats {
-    let done = weight_gradient(&module("conv_weight.ptx"), shape, chunk);
+fn check_weight_gradient(kernel: &Kernel, shape: Shape, chunk: usize) -> Stats {
+    let done = weight_gradient(kernel, shape, chunk);
     let (found, stats) = done.unwrap_or_else(|error| panic!("{shape:?}: {error}"));
-    shape.check_weight_gradient(&found);
+    shape.check_weight_gradient(kernel, &found);
     stats
 }
 
 /// What one block does of a layer like those of the networks: 3x3 taps, padding, 32 channels to 64, cells by the eight.
-pub fn typical_forward() -> Stats {
-    check_forward(typical(), Gather::tiled, true, true)
+pub fn typical_forward(kernel: &Kernel) -> Vec<Stats> {
+    vec![check_forward(kernel, typical(), true, true)]
 }
 
-pub fn typical_weight_gradient() -> Stats {
-    check_weight_gradient(typical(), usize::MAX >> 40)
+pub fn typical_weight_gradient(kernel: &Kernel) -> Vec<Stats> {
+    vec![check_weight_gradient(kernel, typical(), usize::MAX >> 40)]
 }
 
 fn typical() -> Shape {
@@ -161,10 +174,10 @@ fn check_weight_gradient_direct(shape: Shape) {
     let columns = map.depth * volume(map.taps);
     let grid = [columns as u32, (map.groups * map.rows) as u32, 1];
     let args = [[input, grad, out].map(Into::into).to_vec(), map.args()].concat();
-    let module = module("conv_weight.ptx");
-    let done = module.launch(&mut memory, "conv_weight_direct", grid, [256, 1, 1], 0, &args);
+    let kernel = Kernel::load("conv_weight_direct", "conv_weight.ptx");
+    let done = kernel.launch(&mut memory, grid, 256, &args);
     done.unwrap_or_else(|error| panic!("{shape:?}: {error}"));
-    shape.check_weight_gradient(&memory.download(out, shape.weight_len()).unwrap());
+    shape.check_weight_gradient(&kernel, &memory.download(out, shape.weight_len()).unwrap());
 }
 
 /// Shapes that have every property of the geometry in turn.
@@ -193,52 +206,82 @@ pub fn shapes() -> Vec<Shape> {
 
 #[test]
 fn the_forward_pass_over_all_geometries() {
-    for shape in shapes() {
-        for kernel in BOTH {
-            check_forward(shape, kernel, false, false);
+    for kernel in all() {
+        for shape in shapes() {
+            check_forward(&kernel, shape, false, false);
         }
     }
 }
 
 #[test]
 fn bias_and_relu() {
-    for (bias, relu) in [(true, false), (false, true), (true, true)] {
-        for kernel in BOTH {
-            check_forward(shapes()[1], kernel, bias, relu);
-            check_forward(shapes()[9], kernel, bias, relu);
+    for kernel in all() {
+        for (bias, relu) in [(true, false), (false, true), (true, true)] {
+            check_forward(&kernel, shapes()[1], bias, relu);
+            check_forward(&kernel, shapes()[9], bias, relu);
         }
     }
 }
 
 #[test]
 fn the_input_gradient_over_all_geometries() {
-    for shape in shapes() {
-        BOTH.iter().for_each(|kernel| check_input_gradient(shape, *kernel));
+    for kernel in all() {
+        shapes().into_iter().for_each(|shape| check_input_gradient(&kernel, shape));
     }
 }
 
 #[test]
 fn the_weight_gradient_over_all_geometries() {
-    for shape in shapes() {
-        check_weight_gradient(shape, usize::MAX >> 40);
-        check_weight_gradient(shape, 24);
-        check_weight_gradient_direct(shape);
+    for kernel in tiled_weights() {
+        for shape in shapes() {
+            check_weight_gradient(&kernel, shape, usize::MAX >> 40);
+            check_weight_gradient(&kernel, shape, 24);
+        }
+        check_weight_gradient(&kernel, Shape::new(3, [5, 7], [1, 11, 13], [1, 3, 3]), 160);
     }
-    check_weight_gradient(Shape::new(3, [5, 7], [1, 11, 13], [1, 3, 3]), 160);
+    shapes().into_iter().for_each(check_weight_gradient_direct);
 }
 
 #[test]
 fn the_direct_kernels_take_any_number_of_taps() {
     let shape = Shape::new(2, [2, 2], [1, 1, 50], [1, 1, 40]).padding([0, 0, 7]).stride([1, 1, 3]);
-    check_forward(shape, Gather::direct, true, false);
-    check_input_gradient(shape, Gather::direct);
+    let [.., direct] = all();
+    check_forward(&direct, shape, true, false);
+    check_input_gradient(&direct, shape);
     check_weight_gradient_direct(shape);
     check_weight_gradient_direct(Shape::new(3, [2, 2], [3, 12, 11], [2, 3, 3]));
 }
 
 #[test]
 fn an_empty_batch_has_a_weight_gradient_of_zero() {
-    check_weight_gradient(Shape { batch: 0, ..shapes()[0] }, 8);
+    for kernel in tiled_weights() {
+        check_weight_gradient(&kernel, Shape { batch: 0, ..shapes()[0] }, 8);
+    }
+}
+
+#[test]
+fn packed_weights_are_rounded_and_stay_what_they_are() {
+    let map = Shape::new(1, [8, 2], [1, 4, 4], [1, 1, 1]).forward();
+    let unit = f32::EPSILON * 8192.0;
+    let some = [1.0, 1.0 + unit / 2.0, -1.0 - unit / 2.0, 1.0 + unit * 0.49, 0.0, -0.0, f32::MAX];
+    let others = [f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE, f32::from_bits(0x7f80_0001)];
+    let weight = [&some[..], &others, &numbers(1, 5)].concat();
+    for rounds in [false, true] {
+        let mut memory = Memory::new();
+        let at = memory.upload(&weight).unwrap();
+        let packed = pack(&mut memory, at, &map, rounds).unwrap();
+        let packed: Vec<f32> = memory.download(packed, map.packed_len()).unwrap();
+        for (i, weight) in weight.iter().enumerate() {
+            let (row, k) = (i / map.depth, i % map.depth);
+            let (found, rounded) = (packed[k * 64 + row], nearest_tf32(*weight));
+            let expected = if rounds { rounded } else { *weight };
+            assert!(found.is_nan() == weight.is_nan(), "{weight:e}: {found:e}");
+            assert!(
+                found.is_nan() || found.to_bits() == expected.to_bits(),
+                "{weight:e}: {found:e}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -246,11 +289,13 @@ fn an_output_shorter_than_the_input_allows() {
     // A transposed convolution with output padding: its output is the input here.
     let mut shape = Shape::new(2, [3, 2], [1, 8, 8], [1, 3, 3]).stride([1, 2, 2]);
     shape.output = [1, 2, 3];
-    for kernel in BOTH {
-        check_forward(shape, kernel, false, false);
-        check_input_gradient(shape, kernel);
+    for kernel in all() {
+        check_forward(&kernel, shape, false, false);
+        check_input_gradient(&kernel, shape);
     }
-    check_weight_gradient(shape, 8);
+    for kernel in tiled_weights() {
+        check_weight_gradient(&kernel, shape, 8);
+    }
 }
 
 #[test]

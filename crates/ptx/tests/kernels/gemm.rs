@@ -1,38 +1,12 @@
 //! `gemm`, `gemm_tf32` and `reduce`.
 
-use striate_ptx::{Arg, FaultKind, LaunchError, Memory, Module, Stats};
+use striate_ptx::{Arg, LaunchError, Memory, Module, Stats};
 
-use super::{Sum, floor, module, numbers, optional, text};
+use super::{Kernel, Sum, floor, module, numbers, optional};
 
-/// A kernel of products, and what it reads of each factor.
-pub struct Kernel {
-    name: &'static str,
-    module: Module,
-    reads: fn(f32) -> f32,
-}
-
-impl Kernel {
-    pub fn full(module: Module) -> Self {
-        Self { name: "gemm", module, reads: |x| x }
-    }
-
-    pub fn tf32(module: Module) -> Self {
-        Self { name: "gemm_tf32", module, reads: nearest_tf32 }
-    }
-
-    /// All of them: what one does, each does.
-    fn all() -> [Self; 2] {
-        [Self::full(module("gemm.ptx")), Self::tf32(module("gemm_tf32.ptx"))]
-    }
-}
-
-/// The nearest number with ten bits of fraction; of two, that farther from zero.
-fn nearest_tf32(x: f32) -> f32 {
-    if x == 0.0 || !x.is_finite() {
-        return x;
-    }
-    let unit = (f64::from(x).abs().log2().floor() - 10.0).exp2();
-    ((f64::from(x) / unit).round() * unit) as f32
+/// Both kernels: what one does, each does.
+fn both() -> [Kernel; 2] {
+    [Kernel::load("gemm", "gemm.ptx"), Kernel::load("gemm_tf32", "gemm_tf32.ptx")]
 }
 
 /// A batch of products as the kernel can be asked for it.
@@ -174,8 +148,7 @@ impl Product {
         ];
         let tiles = self.m.div_ceil(128) * self.n.div_ceil(128) * self.batch;
         let grid = [word(tiles), word(splits), 1];
-        let Kernel { name, module: code, .. } = kernel;
-        let stats = code.launch(&mut memory, name, grid, [256, 1, 1], 0, &args)?;
+        let stats = kernel.launch(&mut memory, grid, 256, &args)?;
         if splits == 1 {
             return Ok((memory.download(out, len).unwrap(), stats));
         }
@@ -186,11 +159,10 @@ impl Product {
         Ok((memory.download(total, len).unwrap(), stats))
     }
 
-    /// Holds each result to the sum of the products of what is read: the rounding of the factors is part of the kernel, and
-    /// is allowed no error of its own.
+    /// Holds each result to the sum of the products of what is read.
     fn check(&self, kernel: &Kernel) {
         let (found, [a, b]) = (self.run(kernel), self.operands());
-        let read = |operand: &Operand, z, i, j| (kernel.reads)(operand.at(z, i, j));
+        let read = |operand: &Operand, z, i, j| kernel.reads(operand.at(z, i, j));
         let biases = self.biases();
         for z in 0..self.batch {
             for i in 0..self.m {
@@ -218,7 +190,7 @@ pub fn transposed(kernel: &Kernel) -> Result<Vec<f32>, LaunchError> {
 }
 
 /// A product of several tiles, the last of which is not whole.
-fn deep(kernel: &Kernel) -> Result<Vec<f32>, LaunchError> {
+pub fn deep(kernel: &Kernel) -> Result<Vec<f32>, LaunchError> {
     size(20, 12, 76).profile(kernel).map(|(found, _)| found)
 }
 
@@ -243,7 +215,7 @@ fn every_transpose_of_sizes_around_the_tile() {
         (130, 256, 9),
         (33, 20, 85),
     ];
-    for kernel in Kernel::all() {
+    for kernel in both() {
         for (m, n, k) in sizes {
             for transposed in TRANSPOSES {
                 Product { transposed, ..size(m, n, k) }.check(&kernel);
@@ -254,7 +226,7 @@ fn every_transpose_of_sizes_around_the_tile() {
 
 #[test]
 fn products_drawn_at_random() {
-    let kernels = Kernel::all();
+    let kernels = both();
     for drawn in numbers(5, 24 * 14).chunks(14) {
         let draw = |i: usize, most: usize| ((drawn[i] + 1.0) / 2.0 * (most + 1) as f32) as usize;
         let coin = |i| draw(i, 1) == 1;
@@ -278,7 +250,7 @@ fn products_drawn_at_random() {
 
 #[test]
 fn operands_that_are_not_aligned() {
-    for kernel in Kernel::all() {
+    for kernel in both() {
         for transposed in TRANSPOSES {
             Product { transposed, shift: 1, ..size(128, 128, 24) }.check(&kernel);
             Product { transposed, shift: 4, ..size(72, 136, 20) }.check(&kernel);
@@ -288,7 +260,7 @@ fn operands_that_are_not_aligned() {
 
 #[test]
 fn batches_with_their_own_and_with_shared_operands() {
-    for kernel in Kernel::all() {
+    for kernel in both() {
         Product { batch: 2, ..size(128, 128, 8) }.check(&kernel);
         for shared in TRANSPOSES {
             let product = Product { batch: 3, shared, ..size(20, 12, 17) };
@@ -300,7 +272,7 @@ fn batches_with_their_own_and_with_shared_operands() {
 
 #[test]
 fn a_split_product_is_summed_in_order() {
-    for kernel in Kernel::all() {
+    for kernel in both() {
         for (chunk, k) in [(16, 64), (24, 61), (7, 30), (6, 16)] {
             for transposed in TRANSPOSES {
                 let bias = Product { row_bias: true, col_bias: true, relu: true, ..size(12, 9, k) };
@@ -316,7 +288,7 @@ fn a_split_product_is_summed_in_order() {
 fn biases_and_relu() {
     let choices =
         [(true, false, false), (false, true, false), (true, true, true), (false, false, true)];
-    for kernel in Kernel::all() {
+    for kernel in both() {
         for (row_bias, col_bias, relu) in choices {
             Product { row_bias, col_bias, relu, ..size(130, 67, 12) }.check(&kernel);
         }
@@ -325,7 +297,7 @@ fn biases_and_relu() {
 
 #[test]
 fn an_empty_sum_is_the_bias() {
-    for kernel in Kernel::all() {
+    for kernel in both() {
         Product { row_bias: true, ..size(5, 6, 0) }.check(&kernel);
         Product { batch: 2, ..size(5, 6, 0) }.check(&kernel);
     }
@@ -347,7 +319,7 @@ fn a_nan_comes_through_relu() {
 /// The bits that cards write for a NaN are all ones, to which no rounding may add.
 #[test]
 fn what_is_not_finite_stays_so() {
-    for kernel in Kernel::all() {
+    for kernel in both() {
         for bits in [0x7fff_ffff, 0xffff_ffff, 0x7fc0_0000, 0x7f80_0001] {
             let product = Product { first: Some(f32::from_bits(bits)), ..size(3, 4, 5) };
             let found = product.run(&kernel);
@@ -356,39 +328,5 @@ fn what_is_not_finite_stays_so() {
         }
         let product = Product { first: Some(f32::NEG_INFINITY), ..size(3, 4, 5) };
         assert!(product.run(&kernel)[..4].iter().all(|x| x.is_infinite()));
-    }
-}
-
-/// One thing broken at a time in the copies that run ahead.
-#[test]
-fn every_part_of_the_pipeline_is_needed() {
-    let sound = text("gemm_tf32.ptx");
-    let expected = deep(&Kernel::tf32(module("gemm_tf32.ptx"))).unwrap();
-    let race: fn(&FaultKind) -> bool = |kind| matches!(kind, FaultKind::Race(_));
-    let copy: fn(&FaultKind) -> bool = |kind| matches!(kind, FaultKind::AsyncCopy(_));
-    let unwritten: fn(&FaultKind) -> bool = |kind| matches!(kind, FaultKind::Uninitialised);
-    let outside: fn(&FaultKind) -> bool = |kind| matches!(kind, FaultKind::OutOfBounds(_));
-    for (right, wrong, fault) in [
-        ("bar.sync 0;", "", Some(race)),
-        ("cp.async.wait_group 1;", "cp.async.wait_group 2;", Some(copy)),
-        ("cp.async.wait_group 1;", "", Some(copy)),
-        ("cp.async.commit_group;", "", Some(copy)),
-        ("%stage, 49152;", "%stage, 32768;", Some(copy)),
-        ("mov.s32 %tile, -2;", "mov.s32 %tile, -1;", Some(unwritten)),
-        ("max.s32 %some, %some, 0; min.s32 %some, %some, 4;", "mov.s32 %some, 4;", Some(outside)),
-        ("cvt.rna.tf32.f32", "mov.b32", None),
-    ] {
-        assert!(sound.contains(right), "{right}");
-        let broken = Module::parse("k.ptx", &sound.replace(right, wrong)).unwrap();
-        match deep(&Kernel::tf32(broken)) {
-            Err(LaunchError::Fault(found)) => {
-                assert!(
-                    fault.is_some_and(|fault| fault(&found.kind)),
-                    "{wrong} for {right}: {found}"
-                );
-            }
-            Ok(found) => assert!(fault.is_none() && found != expected, "{wrong} for {right}"),
-            Err(error) => panic!("{error}"),
-        }
     }
 }

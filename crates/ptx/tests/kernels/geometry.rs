@@ -2,7 +2,7 @@
 
 use striate_ptx::Arg;
 
-use super::{Sum, numbers};
+use super::{Kernel, Sum, numbers};
 
 /// A convolution over three axes; the padding is the one before the input.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +117,11 @@ impl Shape {
         [self.input_len(), self.weight_len(), self.output_len()].map(|len| numbers(len as u64, len))
     }
 
+    /// What a kernel reads of them.
+    fn read_by(&self, kernel: &Kernel) -> [Vec<f32>; 3] {
+        self.tensors().map(|tensor| tensor.into_iter().map(|x| kernel.reads(x)).collect())
+    }
+
     /// The forward pass: output o reads o s + t d - p.
     pub fn forward(&self) -> Map {
         let taps = volume(self.kernel);
@@ -220,8 +225,8 @@ impl Shape {
     }
 
     /// Compares an output of the forward pass.
-    pub fn check_forward(&self, found: &[f32], bias: Option<&[f32]>, relu: bool) {
-        let [input, weight, _] = self.tensors();
+    pub fn check_forward(&self, kernel: &Kernel, found: &[f32], bias: Option<&[f32]>, relu: bool) {
+        let [input, weight, _] = self.read_by(kernel);
         let mut sums = vec![Sum::default(); found.len()];
         if let Some(bias) = bias {
             for (index, sum) in sums.iter_mut().enumerate() {
@@ -229,26 +234,26 @@ impl Shape {
             }
         }
         self.walk(|o, w, i| sums[o].product(input[i], weight[w]));
-        self.compare(&sums, found, relu);
+        self.compare(kernel, &sums, found, relu);
     }
 
-    pub fn check_input_gradient(&self, found: &[f32]) {
-        let [_, weight, grad] = self.tensors();
+    pub fn check_input_gradient(&self, kernel: &Kernel, found: &[f32]) {
+        let [_, weight, grad] = self.read_by(kernel);
         let mut sums = vec![Sum::default(); found.len()];
         self.walk(|o, w, i| sums[i].product(grad[o], weight[w]));
-        self.compare(&sums, found, false);
+        self.compare(kernel, &sums, found, false);
     }
 
-    pub fn check_weight_gradient(&self, found: &[f32]) {
-        let [input, _, grad] = self.tensors();
+    pub fn check_weight_gradient(&self, kernel: &Kernel, found: &[f32]) {
+        let [input, _, grad] = self.read_by(kernel);
         let mut sums = vec![Sum::default(); found.len()];
         self.walk(|o, w, i| sums[w].product(input[i], grad[o]));
-        self.compare(&sums, found, false);
+        self.compare(kernel, &sums, found, false);
     }
 
-    fn compare(&self, sums: &[Sum], found: &[f32], relu: bool) {
+    fn compare(&self, kernel: &Kernel, sums: &[Sum], found: &[f32], relu: bool) {
         for (index, (sum, found)) in sums.iter().zip(found).enumerate() {
-            sum.check(relu, *found, || format!("{self:?} at {index}"));
+            sum.check(relu, *found, || format!("{}: {self:?} at {index}", kernel.name));
         }
     }
 }
@@ -259,9 +264,9 @@ impl Map {
         self.batch * volume(self.target)
     }
 
-    /// Elements of the packed weights: whole tiles of 64 rows and 8 k.
+    /// Elements of the packed weights: whole tiles of 64 rows and 16 k.
     pub fn packed_len(&self) -> usize {
-        let k = (self.depth * volume(self.taps)).next_multiple_of(8);
+        let k = (self.depth * volume(self.taps)).next_multiple_of(16);
         self.groups * k * self.rows.next_multiple_of(64)
     }
 

@@ -16,47 +16,42 @@ use std::process::Command;
 
 use striate_ptx::{Stats, Transfer};
 
-use super::gemm::{self, Kernel};
 use super::ptxas::{assembler, required};
-use super::{conv, module, text};
+use super::{Kernel, conv, gemm, text};
 
 const TARGETS: [&str; 2] = ["sm_86", "sm_90"];
 
 /// A kernel with a main loop, and typical launches of it.
 struct Subject {
-    file: &'static str,
-    kernel: &'static str,
+    /// The kernel, which its file is named after.
+    kernel: Kernel,
     /// Where the loop begins in the file; it ends at `DONE`.
     label: &'static str,
     launches: Vec<Stats>,
 }
 
-fn subjects() -> [Subject; 4] {
+impl Subject {
+    fn new(name: &'static str, label: &'static str, launch: fn(&Kernel) -> Vec<Stats>) -> Self {
+        let kernel = Kernel::load(name, &file(name));
+        Self { launches: launch(&kernel), kernel, label }
+    }
+
+    fn text(&self) -> String {
+        text(&file(self.kernel.name))
+    }
+}
+
+fn file(kernel: &str) -> String {
+    format!("{kernel}.ptx")
+}
+
+fn subjects() -> [Subject; 5] {
     [
-        Subject {
-            file: "gemm.ptx",
-            kernel: "gemm",
-            label: "STORE:",
-            launches: gemm::interior(&Kernel::full(module("gemm.ptx"))),
-        },
-        Subject {
-            file: "gemm_tf32.ptx",
-            kernel: "gemm_tf32",
-            label: "LOOP:",
-            launches: gemm::interior(&Kernel::tf32(module("gemm_tf32.ptx"))),
-        },
-        Subject {
-            file: "conv.ptx",
-            kernel: "conv",
-            label: "NEXT:",
-            launches: vec![conv::typical_forward()],
-        },
-        Subject {
-            file: "conv_weight.ptx",
-            kernel: "conv_weight",
-            label: "NEXT:",
-            launches: vec![conv::typical_weight_gradient()],
-        },
+        Subject::new("gemm", "STORE:", gemm::interior),
+        Subject::new("gemm_tf32", "LOOP:", gemm::interior),
+        Subject::new("conv", "NEXT:", conv::typical_forward),
+        Subject::new("conv_tf32", "LOOP:", conv::typical_forward),
+        Subject::new("conv_weight", "NEXT:", conv::typical_weight_gradient),
     ]
 }
 
@@ -64,11 +59,11 @@ fn subjects() -> [Subject; 4] {
 type Budget = [f64; 4];
 
 fn budget(subject: &Subject) -> Budget {
-    let text = text(subject.file);
+    let text = subject.text();
     let line = text.lines().find_map(|line| {
-        line.strip_prefix("// loop: ")?.strip_prefix(subject.kernel)?.strip_prefix(' ')
+        line.strip_prefix("// loop: ")?.strip_prefix(subject.kernel.name)?.strip_prefix(' ')
     });
-    let line = line.unwrap_or_else(|| panic!("{} states no loop", subject.file));
+    let line = line.unwrap_or_else(|| panic!("{} states no loop", subject.kernel.name));
     let words: Vec<&str> = line.split([' ', ',']).filter(|word| !word.is_empty()).collect();
     let [share, "FFMA" | "HMMA", flop, "FLOP/byte", wavefronts, "wavefronts", sectors, "sectors"] =
         words[..]
@@ -80,8 +75,8 @@ fn budget(subject: &Subject) -> Budget {
 
 /// The lines from a kernel's label to its `DONE`.
 fn lines(subject: &Subject) -> std::ops::RangeInclusive<u32> {
-    let text = text(subject.file);
-    let entry = format!(".visible .entry {}(", subject.kernel);
+    let text = subject.text();
+    let entry = format!(".visible .entry {}(", subject.kernel.name);
     let mut lines = (1..).zip(text.lines()).skip_while(|(_, line)| !line.starts_with(&entry));
     let mut find = |label: &str| lines.find(|(_, line)| line.starts_with(label)).unwrap().0;
     find(subject.label)..=find("DONE:")
@@ -108,7 +103,7 @@ fn the_loops_move_as_little_as_they_state() {
         ];
         for (found, stated) in found.into_iter().zip([wavefronts, sectors]) {
             let close = (found - stated).abs() < 0.005;
-            assert!(close, "{}: {found:.2} and not {stated:.2}", subject.kernel);
+            assert!(close, "{}: {found:.2} and not {stated:.2}", subject.kernel.name);
         }
     }
 }
@@ -148,7 +143,7 @@ fn numbered(text: &str) -> String {
 fn assemble(tools: &Path, subject: &Subject, target: &str) -> Assembled {
     let folder = tempfile::tempdir().unwrap();
     let [source, cubin] = ["k.ptx", "k.cubin"].map(|name| folder.path().join(name));
-    std::fs::write(&source, numbered(&text(subject.file))).unwrap();
+    std::fs::write(&source, numbered(&subject.text())).unwrap();
     let run = |command: &mut Command| {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -157,7 +152,10 @@ fn assemble(tools: &Path, subject: &Subject, target: &str) -> Assembled {
     run(Command::new(tools.join("ptxas"))
         .args(["-lineinfo", &format!("-arch={target}"), "-o"])
         .args([&cubin, &source]));
-    parse(&run(Command::new(tools.join("nvdisasm")).args(["-c", "-g"]).arg(&cubin)), subject.kernel)
+    parse(
+        &run(Command::new(tools.join("nvdisasm")).args(["-c", "-g"]).arg(&cubin)),
+        subject.kernel.name,
+    )
 }
 
 fn parse(disassembly: &str, kernel: &str) -> Assembled {
@@ -273,12 +271,12 @@ fn the_loops_multiply_as_densely_as_they_state() {
             let assembled = assemble(&tools, &subject, target);
             for stats in &subject.launches {
                 let figures = assembled.figures(stats);
-                println!("{} on {target}: {figures:.3?}", subject.kernel);
+                println!("{} on {target}: {figures:.3?}", subject.kernel.name);
                 worst = [0, 1].map(|i| figures[i].min(worst[i]));
             }
         }
         for (found, stated) in worst.into_iter().zip([share, flop]) {
-            let kernel = subject.kernel;
+            let kernel = subject.kernel.name;
             assert!(found >= stated - 1e-9, "{kernel}: {found:.3}, which was {stated} at least");
             assert!(found < stated + 0.01, "{kernel} reaches {found:.3}: state it for {stated}");
         }

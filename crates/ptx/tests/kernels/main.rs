@@ -6,11 +6,12 @@ mod gemm;
 mod geometry;
 mod loops;
 mod museum;
+mod pipeline;
 mod ptxas;
 
 use std::path::PathBuf;
 
-use striate_ptx::{Arg, Memory, Module};
+use striate_ptx::{Arg, LaunchError, Memory, Module, Stats};
 
 fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../kernels").join(file)
@@ -22,6 +23,52 @@ fn text(file: &str) -> String {
 
 fn module(file: &str) -> Module {
     Module::parse(file, &text(file)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A kernel of products.
+struct Kernel {
+    name: &'static str,
+    module: Module,
+}
+
+impl Kernel {
+    fn new(name: &'static str, module: Module) -> Self {
+        Self { name, module }
+    }
+
+    /// A kernel of a file of `kernels/`.
+    fn load(name: &'static str, file: &str) -> Self {
+        Self::new(name, module(file))
+    }
+
+    fn launch(
+        &self,
+        memory: &mut Memory,
+        grid: [u32; 3],
+        threads: u32,
+        args: &[Arg],
+    ) -> Result<Stats, LaunchError> {
+        self.module.launch(memory, self.name, grid, [threads, 1, 1], 0, args)
+    }
+
+    /// Whether it is one for tensor cores.
+    fn rounds(&self) -> bool {
+        self.name.ends_with("_tf32")
+    }
+
+    /// What it reads of a factor: the rounding is part of the kernel, and is allowed no error of its own.
+    fn reads(&self, x: f32) -> f32 {
+        if self.rounds() { nearest_tf32(x) } else { x }
+    }
+}
+
+/// The nearest number with ten bits of fraction; of two, that farther from zero.
+fn nearest_tf32(x: f32) -> f32 {
+    if x == 0.0 || !x.is_finite() {
+        return x;
+    }
+    let unit = (f64::from(x).abs().log2().floor() - 10.0).exp2();
+    ((f64::from(x) / unit).round() * unit) as f32
 }
 
 /// Numbers in -1..1 that depend on the seed alone.

@@ -4,10 +4,8 @@
 
 use striate_ptx::{Arg, FaultKind, LaunchError, Memory, Module};
 
-use super::conv::{self, BOTH};
-use super::gemm::{self, Kernel};
 use super::geometry::Shape;
-use super::{numbers, text};
+use super::{Kernel, conv, gemm, numbers, text};
 
 type Outcome = Result<Vec<f32>, LaunchError>;
 
@@ -73,7 +71,7 @@ const EXHIBITS: [Exhibit; 9] = [
         kernel: "gemm",
         right: "ld.param.u32 %b_col, [b_col]; ld.param.u32 %b_row, [b_row];",
         wrong: "mov.u32 %b_col, 1; ld.param.u32 %b_row, [n];",
-        run: |module| gemm::transposed(&Kernel::full(module)),
+        run: |module| gemm::transposed(&Kernel::new("gemm", module)),
         fault: None,
     },
     Exhibit {
@@ -83,7 +81,10 @@ const EXHIBITS: [Exhibit; 9] = [
         kernel: "conv_weight",
         right: "add.u32 %t, %image, %group; mul.lo.u32 %t, %t, %depth;",
         wrong: "mul.lo.u32 %t, %image, %depth;",
-        run: |module| conv::weight_gradient(&module, grouped(), 1 << 20).map(|(found, _)| found),
+        run: |module| {
+            let kernel = Kernel::new("conv_weight", module);
+            conv::weight_gradient(&kernel, grouped(), 1 << 20).map(|(found, _)| found)
+        },
         fault: None,
     },
     Exhibit {
@@ -93,7 +94,10 @@ const EXHIBITS: [Exhibit; 9] = [
         kernel: "conv",
         right: "selp.u32 %need, %need, 0x80000000, %inside;",
         wrong: "",
-        run: |module| conv::forward(module, grouped(), BOTH[0], (None, false)).map(|(y, _)| y),
+        run: |module| {
+            let kernel = Kernel::new("conv", module);
+            conv::forward(&kernel, grouped(), (None, false)).map(|(found, _)| found)
+        },
         fault: Some(|kind| matches!(kind, FaultKind::OutOfBounds(_))),
     },
     Exhibit {
