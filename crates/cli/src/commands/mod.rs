@@ -29,6 +29,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use striate::conv::conv::allow_winograd;
 use striate::models::{CATALOGUE, Entry, find};
 use striate::prelude::Device;
+use striate_cuda::allow_tf32;
 
 use crate::Failure;
 use crate::run::RunFolder;
@@ -98,6 +99,9 @@ pub struct Machine {
     /// Never convolve by Winograd's algorithm, whose rounding errors are larger
     #[arg(long)]
     pub precise: bool,
+    /// Let a card round the factors of products and convolutions to ten bits, for its tensor cores; nothing else is changed by it
+    #[arg(long)]
+    pub tf32: bool,
     /// What computes: cpu, a card such as cuda:0, or auto: the first card, if there is one
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -107,6 +111,7 @@ impl Machine {
     /// Starts the threads and opens the device.
     pub fn prepare(&self) -> Result<Device, Failure> {
         allow_winograd(!self.precise);
+        allow_tf32(self.tf32);
         let device = device(&self.device)?;
         // A thread that waits for a card leaves the decoding to the others.
         start_threads(self.threads, device == Device::cpu())?;

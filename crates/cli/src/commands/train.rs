@@ -68,6 +68,7 @@ fn fresh(arguments: &Arguments, recipe: &Recipe) -> Result<Config, Failure> {
         optimizer: recipe.rule,
         normalize: recipe.normalize,
         precise: arguments.machine.precise,
+        tf32: arguments.machine.tf32,
         classes: Vec::new(),
         photos: None,
     })
@@ -85,9 +86,14 @@ fn resumed(arguments: &Arguments, recipe: &Recipe) -> Result<(Config, RunFolder)
     unchanged(&folder, "model", Some(&arguments.model), &config.model)?;
     unchanged(&folder, "seed", arguments.seed, config.seed)?;
     unchanged(&folder, "data", data.as_ref(), &config.data)?;
-    if arguments.machine.precise && !config.precise {
-        let path = folder.path().display();
-        return Err(format!("{path}: the run's precision was without --precise").into());
+    let machine = &arguments.machine;
+    for (option, given, was) in
+        [("--precise", machine.precise, config.precise), ("--tf32", machine.tf32, config.tf32)]
+    {
+        if given && !was {
+            let path = folder.path().display();
+            return Err(format!("{path}: the run's precision was without {option}").into());
+        }
     }
     let was = (config.batch, config.optimizer, config.normalize);
     unchanged(&folder, "recipe", Some((recipe.batch, recipe.rule, recipe.normalize)), was)?;

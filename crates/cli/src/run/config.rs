@@ -29,6 +29,9 @@ pub struct Config {
     /// Whether convolutions were never to be computed by Winograd's algorithm.
     #[serde(default)]
     pub precise: bool,
+    /// Whether a card was to round factors for its tensor cores.
+    #[serde(default)]
+    pub tf32: bool,
     /// The names of the classes in use.
     #[serde(default)]
     pub classes: Vec<String>,

@@ -8,6 +8,7 @@ use striate::models::Recipe;
 use striate::nn::optim::Rule;
 use striate::nn::{Evaluation, Loss, Step};
 use striate::prelude::*;
+use striate_cuda::allow_tf32;
 
 use crate::Failure;
 use crate::commands::entry;
@@ -63,6 +64,7 @@ impl Job {
     /// Reads the data and makes the network on `device`.
     pub fn new(config: &Config, device: &Device) -> Result<Self, Failure> {
         allow_winograd(!config.precise);
+        allow_tf32(config.tf32);
         if let Some(settings) = &config.photos {
             return photos::job(config, settings, device);
         }

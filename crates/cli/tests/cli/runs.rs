@@ -52,16 +52,21 @@ fn a_run_leaves_its_folder_and_can_be_used() {
 #[test]
 fn precision_is_part_of_a_run() {
     let (data, out) = (digits(), tempfile::tempdir().unwrap());
-    let precise = train(&data, &out, "precise", &["--epochs", "1", "--precise"]);
-    let config: Value =
-        serde_json::from_slice(&fs::read(precise.join("config.json")).unwrap()).unwrap();
-    assert_eq!(config["precise"], true);
-    train(&data, &out, "precise", &["--epochs", "2", "--resume"]);
     let plain = train(&data, &out, "plain", &["--epochs", "1"]);
-    fails(
-        &["train", "mnist-mlp", "--out", text(&plain), "--resume", "--precise"],
-        "the run's precision was without --precise",
-    );
+    for name in ["precise", "tf32"] {
+        let option = format!("--{name}");
+        let run = train(&data, &out, name, &["--epochs", "1", &option]);
+        let config: Value =
+            serde_json::from_slice(&fs::read(run.join("config.json")).unwrap()).unwrap();
+        for other in ["precise", "tf32"] {
+            assert_eq!(config[other], other == name);
+        }
+        train(&data, &out, name, &["--epochs", "2", "--resume"]);
+        fails(
+            &["train", "mnist-mlp", "--out", text(&plain), "--resume", &option],
+            &format!("the run's precision was without {option}"),
+        );
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use striate::conv::conv::{self, Algorithm, Operation};
 use striate::conv::{Buffer, ConvShape};
 use striate::prelude::{Device, Error, Float, Tensor};
 use striate::tensor::random::{Key, Purpose};
+use striate_cuda::allow_tf32;
 
 use super::Processor;
 use super::timing::{Timing, repeat, seconds};
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// What computes: cpu, or a card such as cuda:0
     #[arg(long, default_value = "cpu", conflicts_with_all = ["algorithm", "threads", "precise"])]
     device: String,
+    /// Let the card round factors to ten bits, for its tensor cores
+    #[arg(long, requires = "device")]
+    tf32: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -179,6 +183,7 @@ fn choices(
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let shape = arguments.geometry.shape()?;
+    allow_tf32(arguments.tf32);
     let (device, transposed) = (device(&arguments.device)?, arguments.geometry.transposed);
     let rows = if device == Device::cpu() {
         // What is chosen depends on how the processor is to compute.

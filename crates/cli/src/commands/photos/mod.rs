@@ -133,6 +133,7 @@ impl Arguments {
             optimizer: self.rule().unwrap_or(Adam::new(1e-3).into()),
             normalize: None,
             precise: self.machine.precise,
+            tf32: self.machine.tf32,
             classes: Vec::new(),
             photos: Some(settings),
         })
