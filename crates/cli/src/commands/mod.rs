@@ -32,7 +32,7 @@ use striate::prelude::Device;
 use striate_cuda::allow_tf32;
 
 use crate::Failure;
-use crate::run::RunFolder;
+use crate::run::{Config, RunFolder};
 
 /// Prints to standard output; a reader that went away (`| head`) is no error.
 pub fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
@@ -108,6 +108,19 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Refuses a precision that a run, which is to be continued, has not had so far.
+    pub fn unchanged(&self, folder: &RunFolder, config: &Config) -> Result<(), Failure> {
+        let options =
+            [("--precise", self.precise, config.precise), ("--tf32", self.tf32, config.tf32)];
+        match options.into_iter().find(|(_, given, was)| *given && !was) {
+            Some((option, ..)) => {
+                let path = folder.path().display();
+                Err(format!("{path}: the run's precision was without {option}").into())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Starts the threads and opens the device.
     pub fn prepare(&self) -> Result<Device, Failure> {
         allow_winograd(!self.precise);

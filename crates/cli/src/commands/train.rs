@@ -86,15 +86,7 @@ fn resumed(arguments: &Arguments, recipe: &Recipe) -> Result<(Config, RunFolder)
     unchanged(&folder, "model", Some(&arguments.model), &config.model)?;
     unchanged(&folder, "seed", arguments.seed, config.seed)?;
     unchanged(&folder, "data", data.as_ref(), &config.data)?;
-    let machine = &arguments.machine;
-    for (option, given, was) in
-        [("--precise", machine.precise, config.precise), ("--tf32", machine.tf32, config.tf32)]
-    {
-        if given && !was {
-            let path = folder.path().display();
-            return Err(format!("{path}: the run's precision was without {option}").into());
-        }
-    }
+    arguments.machine.unchanged(&folder, &config)?;
     let was = (config.batch, config.optimizer, config.normalize);
     unchanged(&folder, "recipe", Some((recipe.batch, recipe.rule, recipe.normalize)), was)?;
     let epochs = arguments.epochs.unwrap_or(config.epochs);

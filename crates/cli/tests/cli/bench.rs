@@ -49,7 +49,7 @@ fn a_geometry_that_cannot_be_is_refused() {
         "expected a device such as cpu or cuda:0, got gpu",
     );
     fails(&["bench", "conv", "--device", "cuda:0", "--algorithm", "direct"], "--algorithm");
-    fails(&["bench", "conv", "--tf32"], "--device");
+    fails(&["bench", "conv", "--tf32"], "expected a card for --tf32");
 }
 
 #[test]

@@ -92,6 +92,7 @@ fn a_run_on_photos_continues_to_the_same_bits() {
     refused(&["--plain"], "the run's --plain was false");
     refused(&["--split", "4"], "the run's split was 1");
     refused(&["--unfreeze-after", "9"], "the run's thawing was Some(1)");
+    refused(&["--precise"], "the run's precision was without --precise");
     fails(
         &["photos", "dogs-vgg", "--out", text(&parts), "--resume"],
         "the run's network was Vgg16",

@@ -27,7 +27,7 @@ pub struct Arguments {
     #[arg(long, default_value = "cpu", conflicts_with_all = ["algorithm", "threads", "precise"])]
     device: String,
     /// Let the card round factors to ten bits, for its tensor cores
-    #[arg(long, requires = "device")]
+    #[arg(long)]
     tf32: bool,
     /// Print JSON instead of a table
     #[arg(long)]
@@ -133,8 +133,13 @@ fn rows(shape: &ConvShape, choices: &[Choice], transposed: bool) -> Result<Vec<R
     rows.collect()
 }
 
-/// Times the three kernels on a device. The time is until the device has computed, with its operands already there.
-fn rows_on(device: &Device, shape: &ConvShape, transposed: bool) -> Result<Vec<Row>, String> {
+/// Times the three kernels on a device, under the name that its way of computing has. The time is until the device has computed, with
+/// its operands already there.
+fn rows_on(
+    (device, name): (&Device, &str),
+    shape: &ConvShape,
+    transposed: bool,
+) -> Result<Vec<Row>, String> {
     let data = Data::new(shape)?;
     let kernels = f32::kernels(device.backend());
     let text = |error: Error| error.to_string();
@@ -149,7 +154,7 @@ fn rows_on(device: &Device, shape: &ConvShape, transposed: bool) -> Result<Vec<R
     let rows = operations(transposed).into_iter().map(|operation| {
         let timing = repeat(|| seconds(device, || run(operation)))?;
         let result = run(operation).and_then(|storage| kernels.download(&storage)).map_err(text)?;
-        Ok(data.row((operation, transposed), &device.name(), (timing, &result)))
+        Ok(data.row((operation, transposed), name, (timing, &result)))
     });
     rows.collect()
 }
@@ -183,8 +188,11 @@ fn choices(
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let shape = arguments.geometry.shape()?;
-    allow_tf32(arguments.tf32);
     let (device, transposed) = (device(&arguments.device)?, arguments.geometry.transposed);
+    if arguments.tf32 && device == Device::cpu() {
+        return Err("expected a card for --tf32, such as --device cuda:0, got cpu".into());
+    }
+    allow_tf32(arguments.tf32);
     let rows = if device == Device::cpu() {
         // What is chosen depends on how the processor is to compute.
         arguments.processor.run(|| {
@@ -192,7 +200,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             rows(&shape, &choices.map_err(|error| error.to_string())?, transposed)
         })?
     } else {
-        rows_on(&device, &shape, transposed)?
+        let name = device.name() + if arguments.tf32 { " tf32" } else { "" };
+        rows_on((&device, &name), &shape, transposed)?
     };
     let rate = |row: &Row| 2.0 * shape.macs() as f64 / row.timing.median / 1e6;
     if arguments.json {

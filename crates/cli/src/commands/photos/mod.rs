@@ -171,6 +171,7 @@ impl Arguments {
         unchanged(&folder, "side", self.side, was.side)?;
         unchanged(&folder, "number of classes", given(self.classes), was.classes)?;
         unchanged(&folder, "split", self.split, was.split)?;
+        self.machine.unchanged(&folder, &config)?;
         config.epochs = self.epochs.unwrap_or(config.epochs);
         Ok((config, folder))
     }
