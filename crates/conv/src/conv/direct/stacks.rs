@@ -144,6 +144,7 @@ pub(super) fn forward<T: Float>(
                         let y = y.min(last);
                         sum(*first + y, &mut output[y * width..]);
                     }
+                    // Rows beside the output's: those of the band before, or of vectors longer than a row.
                     _ => {
                         let start = (*first + y).min(height - count);
                         sum(start, &mut stack);

@@ -388,7 +388,8 @@ unsafe fn load_lines<
     }
 }
 
-/// Leaves out of the last vector what is not the row's, or in the vector before.
+/// Leaves out of the last vector what is not the row's, or in the vector before. Zeros take its place, so that a weight or a gradient that
+/// is infinite makes no number of the sum that it would have made infinite; what is finite stays so.
 ///
 /// # Safety
 /// See [`sum`] and [`dot`].
