@@ -15,7 +15,7 @@ static ALLOWED: AtomicBool = AtomicBool::new(false);
 /// or very large kernels do; so does all else on cards older than compute capability 8.0, which have no such tensor cores: to
 /// allow it there is no error, and changes nothing.
 ///
-/// The convolutions' kernel has been run by the interpreter alone, not on a card; the products' has been on an H200.
+/// Both kernels have been run by the interpreter alone; there is no record of a card that has run them.
 ///
 /// ```
 /// use striate_tensor::Tensor;

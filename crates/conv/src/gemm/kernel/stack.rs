@@ -541,23 +541,29 @@ mod tests {
         assert_eq!(tall, [false, true, false, false, true, true, false, true, true, true]);
     }
 
+    /// Sums one tap at a place of four rows of eight cells, into a stack of so many outputs.
+    fn sum_of_eight(place: [usize; 2], outputs: usize) {
+        let kernel = crate::gemm::kernel::portable::<f32>();
+        let rows = kernel.rows_of_stacks([4, 8], (8, 0..8), 1, [0.0, 1.0]);
+        let places = &Places::new(vec![place]);
+        let columns = Columns { taps: 1, places, cells: &[0.0; 32], apart: 8, rows: &rows };
+        kernel.sum_stack(&columns, &[1.0], None, (&mut vec![0.0; outputs], 8));
+    }
+
+    #[test]
+    fn rows_that_fill_their_memory_are_taken() {
+        sum_of_eight([0, 0], 32);
+    }
+
     #[test]
     #[should_panic(expected = "assertion failed")]
     fn rows_outside_their_memory_are_refused() {
-        let kernel = crate::gemm::kernel::portable::<f32>();
-        let rows = kernel.rows_of_stacks([4, 8], (8, 0..8), 1, [0.0, 1.0]);
-        let places = &Places::new(vec![[1, 0]]);
-        let columns = Columns { taps: 1, places, cells: &[0.0; 32], apart: 8, rows: &rows };
-        kernel.sum_stack(&columns, &[1.0], None, (&mut [0.0; 32], 8));
+        sum_of_eight([1, 0], 32);
     }
 
     #[test]
     #[should_panic(expected = "assertion failed")]
     fn a_stack_of_too_few_rows_is_refused() {
-        let kernel = crate::gemm::kernel::portable::<f32>();
-        let rows = kernel.rows_of_stacks([4, 8], (8, 0..8), 1, [0.0, 1.0]);
-        let places = &Places::new(vec![[0, 0]]);
-        let columns = Columns { taps: 1, places, cells: &[0.0; 32], apart: 8, rows: &rows };
-        kernel.sum_stack(&columns, &[1.0], None, (&mut [0.0; 31], 8));
+        sum_of_eight([0, 0], 31);
     }
 }
