@@ -63,6 +63,15 @@ fn errors(found: &[Vec<f32>; 6]) -> Result<[f64; 6]> {
     }))
 }
 
+/// A convolution's sums of eight products of one number each with another, and those of its input's gradient.
+fn eights(device: &Device, cell: f32, weight: f32) -> Result<Vec<f32>> {
+    let x = Tensor::full([1, 8, 2, 2], cell, device)?.tracked();
+    let w = Tensor::full([8, 8, 1, 1], weight, device)?;
+    let y = x.conv(&w, None, &ConvSpec::new([1, 1]))?;
+    let gradients = y.backward_with(&Tensor::full([1, 8, 2, 2], cell, device)?)?;
+    Ok([y.to_vec()?, gradients.get(&x).unwrap().to_vec()?].concat())
+}
+
 /// Whether it is allowed is one for all of the process, so all of it is one test.
 #[test]
 fn factors_are_rounded_where_it_is_allowed_and_nowhere_else() -> Result<()> {
@@ -76,12 +85,17 @@ fn factors_are_rounded_where_it_is_allowed_and_nowhere_else() -> Result<()> {
 
     striate_cuda::allow_tf32(true);
     let rounded = results(&card, false)?;
+    // Halfway between two numbers of ten bits, which to cut off would make the lower one.
+    let middle = 1.0 + f32::exp2(-11.0);
+    let halves = [eights(&card, middle, 1.0)?, eights(&card, 1.0, middle)?].concat();
     striate_cuda::allow_tf32(false);
     assert_eq!(results::<f32>(&card, false)?, full);
 
     let old = striate_cuda::list()?[0].capability < [8, 0];
     // Two factors that are each wrong by half a unit of ten bits, and the sum as above.
     let half = f64::exp2(-11.0);
+    let eight = if old { 8.0 * middle } else { 8.0 + f32::exp2(-7.0) };
+    assert!(halves.iter().all(|y| *y == eight), "{eight}: {halves:?}");
     for (i, error) in errors(&rounded)?.into_iter().enumerate() {
         if old || !SUMS[i].1 {
             assert_eq!(rounded[i], full[i], "{i}");
